@@ -1,0 +1,1 @@
+//! What both binaries need around their work: logs, health, metrics, guarded watches.

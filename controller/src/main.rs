@@ -1,0 +1,3 @@
+//! Allocates addresses to Services; the only writer of their status.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The metallb.io and heraldlb.io APIs, and what they mean.

@@ -1,0 +1,1 @@
+//! What this node should announce, and why not.

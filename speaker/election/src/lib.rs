@@ -1,0 +1,1 @@
+//! Who is alive, who owns each address, how it is handed over.

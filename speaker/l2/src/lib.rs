@@ -1,0 +1,1 @@
+//! ARP and NDP: answers, announcement schedule, duplicate detection.

@@ -1,0 +1,3 @@
+//! Announces addresses from a node.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The testkit: a Kubernetes cluster in network namespaces, faults, probes, captures.
