@@ -1,0 +1,114 @@
+//! Why a frame led to nothing: one variant per reason, for one counter with a label.
+
+/// Why a frame was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Drop {
+    /// It lay in the queue longer than [`Settings::stale_after`](crate::Settings::stale_after).
+    Stale,
+    /// It came in on an interface that does not announce.
+    UnknownInterface,
+    /// It ends before its headers do.
+    Truncated,
+    /// It carries a VLAN tag: it is for another segment.
+    VlanTagged,
+    /// It is neither ARP nor IPv6.
+    Ethertype,
+    /// It is our own, seen again.
+    Own,
+    /// Its source, or the sender it names, is a group, broadcast or zero MAC address.
+    SenderMac,
+    /// The link-layer destination is another station's.
+    NotForUs,
+    /// ARP for other hardware than Ethernet.
+    HardwareType,
+    /// ARP for another protocol than IPv4.
+    ProtocolType,
+    /// ARP whose address lengths are not 6 and 4.
+    AddressLength,
+    /// ARP that is neither request nor reply.
+    Operation,
+    /// IPv6 with another version number, or a length beyond the frame.
+    Ipv6Header,
+    /// IPv6 whose next header is not ICMPv6; RFC 6980 §5 forbids fragments here too.
+    NotIcmpv6,
+    /// A hop limit below 255: it came through a router (RFC 4861 §7.1).
+    HopLimit,
+    /// The ICMPv6 checksum is wrong.
+    Checksum,
+    /// ICMPv6, but no neighbour solicitation or advertisement, or one with a code other than 0.
+    Icmpv6Type,
+    /// The target is a multicast address.
+    Target,
+    /// An option of length 0 or beyond the message, or a link-layer address of another size.
+    NdpOption,
+    /// Addresses or flags that RFC 4861 §7.1.1 and §7.1.2 rule out.
+    NdpRule,
+    /// About an address that is not ours.
+    NotOurAddress,
+    /// About an address of ours, on an interface it may not be announced on.
+    OtherInterface,
+    /// A reply or advertisement that asks nothing and claims nothing of ours: a neighbour's, or the owner's.
+    NothingAsked,
+    /// A claim that was reported less than `defend_interval` ago.
+    RepeatedClaim,
+}
+
+impl Drop {
+    /// Every reason, in order.
+    pub const ALL: [Self; 24] = [
+        Self::Stale,
+        Self::UnknownInterface,
+        Self::Truncated,
+        Self::VlanTagged,
+        Self::Ethertype,
+        Self::Own,
+        Self::SenderMac,
+        Self::NotForUs,
+        Self::HardwareType,
+        Self::ProtocolType,
+        Self::AddressLength,
+        Self::Operation,
+        Self::Ipv6Header,
+        Self::NotIcmpv6,
+        Self::HopLimit,
+        Self::Checksum,
+        Self::Icmpv6Type,
+        Self::Target,
+        Self::NdpOption,
+        Self::NdpRule,
+        Self::NotOurAddress,
+        Self::OtherInterface,
+        Self::NothingAsked,
+        Self::RepeatedClaim,
+    ];
+
+    /// Word for logs and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::UnknownInterface => "unknown_interface",
+            Self::Truncated => "truncated",
+            Self::VlanTagged => "vlan_tagged",
+            Self::Ethertype => "ethertype",
+            Self::Own => "own",
+            Self::SenderMac => "sender_mac",
+            Self::NotForUs => "not_for_us",
+            Self::HardwareType => "hardware_type",
+            Self::ProtocolType => "protocol_type",
+            Self::AddressLength => "address_length",
+            Self::Operation => "operation",
+            Self::Ipv6Header => "ipv6_header",
+            Self::NotIcmpv6 => "not_icmpv6",
+            Self::HopLimit => "hop_limit",
+            Self::Checksum => "checksum",
+            Self::Icmpv6Type => "icmpv6_type",
+            Self::Target => "target",
+            Self::NdpOption => "ndp_option",
+            Self::NdpRule => "ndp_rule",
+            Self::NotOurAddress => "not_our_address",
+            Self::OtherInterface => "other_interface",
+            Self::NothingAsked => "nothing_asked",
+            Self::RepeatedClaim => "repeated_claim",
+        }
+    }
+}
