@@ -1,0 +1,50 @@
+//! Every annotation, label, Secret, Lease and field-manager name, once.
+//!
+//! The `metallb.io` names are what existing manifests carry and what Herald therefore reads and writes.
+
+/// The API group of the kinds kept from MetalLB.
+pub const GROUP: &str = "metallb.io";
+/// The field manager of every server-side apply.
+pub const FIELD_MANAGER: &str = "herald";
+/// The namespace Herald's own objects live in, unless a flag says otherwise.
+pub const DEFAULT_NAMESPACE: &str = "herald-system";
+/// The Lease that elects the acting controller.
+pub const LEASE: &str = "herald-controller";
+
+/// The Secret that holds the key of the heartbeats.
+pub const DEFAULT_KEY_SECRET: &str = "memberlist";
+/// The data key inside [`DEFAULT_KEY_SECRET`].
+pub const SECRET_KEY: &str = "secretkey";
+/// The UDP and TCP port of the heartbeats between speakers.
+pub const HEARTBEAT_PORT: u16 = 7790;
+/// The HTTPS port of `/metrics`.
+pub const METRICS_PORT: u16 = 9120;
+/// The port of `/healthz` and `/readyz`.
+pub const HEALTH_PORT: u16 = 17472;
+
+/// Service annotation, in: the only pool to allocate from.
+pub const POOL_ANNOTATION: &str = "metallb.io/address-pool";
+/// Service annotation, in: the wanted addresses, comma separated, at most one per family.
+pub const ADDRESSES_ANNOTATION: &str = "metallb.io/loadBalancerIPs";
+/// Service annotation, in: services with the same key may share an address.
+pub const SHARING_ANNOTATION: &str = "metallb.io/allow-shared-ip";
+/// Service annotation, out: the pool the addresses came from.
+pub const ALLOCATED_FROM_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
+
+/// Deprecated spelling of [`POOL_ANNOTATION`]; read only where the new one is absent.
+pub const POOL_ANNOTATION_DEPRECATED: &str = "metallb.universe.tf/address-pool";
+/// Deprecated spelling of [`ADDRESSES_ANNOTATION`]; read only where the new one is absent.
+pub const ADDRESSES_ANNOTATION_DEPRECATED: &str = "metallb.universe.tf/loadBalancerIPs";
+/// Deprecated spelling of [`SHARING_ANNOTATION`]; read only where the new one is absent.
+pub const SHARING_ANNOTATION_DEPRECATED: &str = "metallb.universe.tf/allow-shared-ip";
+/// Deprecated spelling of [`ALLOCATED_FROM_ANNOTATION`]; read only where the new one is absent, never written or removed.
+pub const ALLOCATED_FROM_ANNOTATION_DEPRECATED: &str = "metallb.universe.tf/ip-allocated-from-pool";
+
+/// Node label, by presence: this node announces nothing, unless a flag says to ignore the label.
+pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// Label of status objects: the node they speak of.
+pub const NODE_LABEL: &str = "metallb.io/node";
+/// Label of status objects: the name of their Service.
+pub const SERVICE_NAME_LABEL: &str = "metallb.io/service-name";
+/// Label of status objects: the namespace of their Service.
+pub const SERVICE_NAMESPACE_LABEL: &str = "metallb.io/service-namespace";

@@ -1,0 +1,33 @@
+//! The single interpreter of what users write.
+//!
+//! ```text
+//!   Config (pools, advertisements, namespaces, nodes)  --resolve-->  Resolved + Problems
+//!   core Service        --From-->          Service
+//!   EndpointSlices      --endpoints_of-->  [Endpoint]
+//!   core Node           --From-->          NodeFacts
+//! ```
+//!
+//! Configuration is small and resolved whole; Services and endpoints are many and are read one by one. Reading never fails: what makes
+//! no sense becomes a [`Problem`] or an error value in the field it concerns, and everything else goes on.
+
+mod advert;
+mod endpoint;
+mod node;
+mod pool;
+mod problem;
+mod range;
+mod resolve;
+mod select;
+mod service;
+mod snapshot;
+
+pub use advert::{Interfaces, L2Advert, Preference};
+pub use endpoint::{Endpoint, endpoints_of};
+pub use node::NodeFacts;
+pub use pool::{Allocation, Pool, saturate};
+pub use problem::{Kind, ObjectRef, Problem, ProblemReason};
+pub use range::{Family, Range, RangeError, parse_ip};
+pub use resolve::{Resolved, resolve};
+pub use select::{Labels, Selector, SelectorError};
+pub use service::{FamilyPolicy, Port, Protocol, RequestError, Service, ServiceKey, ServiceKind, TrafficPolicy};
+pub use snapshot::Config;

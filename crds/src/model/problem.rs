@@ -1,0 +1,94 @@
+//! What is wrong with an object, in words its owner can act on.
+
+use std::fmt;
+
+/// One object that was set aside, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The object that was set aside, and that has to be edited.
+    pub object: ObjectRef,
+    /// The kind of mistake.
+    pub reason: ProblemReason,
+    /// What was found, what was expected, and what to change.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.message)
+    }
+}
+
+/// An object of Herald's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.name)
+    }
+}
+
+/// The kinds that can have problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `IPAddressPool`
+    IPAddressPool,
+    /// `L2Advertisement`
+    L2Advertisement,
+}
+
+impl Kind {
+    /// The name of the kind, as manifests write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IPAddressPool => "IPAddressPool",
+            Self::L2Advertisement => "L2Advertisement",
+        }
+    }
+}
+
+/// The kind of mistake; a metric label and part of the log vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProblemReason {
+    /// A pool without any address.
+    NoAddresses,
+    /// An entry of a pool cannot be read as a CIDR or a range.
+    BadAddresses,
+    /// Two entries of one pool hold the same address.
+    OverlapInPool,
+    /// The pool holds addresses of an older pool.
+    OverlapsPool,
+    /// A label selector is not valid.
+    BadSelector,
+    /// The same name or selector is listed twice.
+    Duplicate,
+    /// A weight is outside 1 to 100.
+    BadWeight,
+}
+
+impl ProblemReason {
+    /// The reason in CamelCase.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAddresses => "NoAddresses",
+            Self::BadAddresses => "BadAddresses",
+            Self::OverlapInPool => "OverlapInPool",
+            Self::OverlapsPool => "OverlapsPool",
+            Self::BadSelector => "BadSelector",
+            Self::Duplicate => "Duplicate",
+            Self::BadWeight => "BadWeight",
+        }
+    }
+}
+
+impl fmt::Display for ProblemReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
