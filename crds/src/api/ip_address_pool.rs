@@ -5,6 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::null_as_default;
+
 /// What an `IPAddressPool` holds and who may take from it.
 #[expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,13 +47,23 @@ pub struct ServiceAllocation {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i64,
     /// The namespaces that may use the pool.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub namespaces: Vec<String>,
     /// Namespaces that may use the pool, by label; any selector is enough, and so is a name in `namespaces`.
-    #[serde(rename = "namespaceSelectors", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "namespaceSelectors",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub namespace_selectors: Vec<LabelSelector>,
     /// The Services that may use the pool, by the labels of the Service; any selector is enough.
-    #[serde(rename = "serviceSelectors", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "serviceSelectors",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub service_selectors: Vec<LabelSelector>,
 }
 

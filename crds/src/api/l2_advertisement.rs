@@ -3,7 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::null_as_default;
 
 /// What an `L2Advertisement` announces, and from where.
 #[expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
@@ -24,26 +26,56 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Interfaces", type_ = "string", json_path = ".spec.interfaces"),
     printcolumn(name = "Node Selectors", type_ = "string", json_path = ".spec.nodeSelectors", priority = 10)
 )]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct L2AdvertisementSpec {
     /// The pools to announce, by name. With no selectors either, all pools are announced.
-    #[serde(rename = "ipAddressPools", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "ipAddressPools", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub ip_address_pools: Vec<String>,
     /// Pools to announce, by label; any selector is enough, and so is a name in `ipAddressPools`.
-    #[serde(rename = "ipAddressPoolSelectors", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "ipAddressPoolSelectors",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub ip_address_pool_selectors: Vec<LabelSelector>,
     /// The nodes that may announce, by label; any selector is enough, and none means every node.
-    #[serde(rename = "nodeSelectors", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "nodeSelectors", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub node_selectors: Vec<LabelSelector>,
     /// The interfaces to announce on, by exact name; none means every interface.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub interfaces: Vec<String>,
     /// The Services to announce, by the labels of the Service; any selector is enough, and none means every Service.
-    #[serde(rename = "serviceSelectors", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "serviceSelectors", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub service_selectors: Vec<LabelSelector>,
     /// Which of the eligible nodes are preferred. The weights of all matching entries add up.
-    #[serde(rename = "preferredNodeSelectors", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "preferredNodeSelectors",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     pub preferred_node_selectors: Vec<PreferredNodeSelector>,
+}
+
+// An advertisement without `spec` is legal and common: it announces every pool everywhere. The derived root type insists on the field,
+// but lets a type that can be made from nothing have its way, which is what reading an Option does (`remote = "Self"` gives the derived
+// reader the name `L2AdvertisementSpec::deserialize`).
+impl<'de> Deserialize<'de> for L2AdvertisementSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written(L2AdvertisementSpec);
+        impl<'de> Deserialize<'de> for Written {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                L2AdvertisementSpec::deserialize(deserializer).map(Written)
+            }
+        }
+        let written: Option<Written> = Option::deserialize(deserializer)?;
+        Ok(written.map(|Written(spec)| spec).unwrap_or_default())
+    }
+}
+
+impl Serialize for L2AdvertisementSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        L2AdvertisementSpec::serialize(self, serializer)
+    }
 }
 
 /// One preference for some nodes.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::select::{Labels, Selector};
+use super::problem::{Kind, Mistakes, Problem, ProblemReason};
+use super::select::{Labels, Selector, compile_all, unique};
+use super::snapshot::Config;
+use crate::api::{L2Advertisement, PreferredNodeSelector};
 
 /// Which pools are announced from which nodes on which interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,65 @@ impl L2Advert {
     pub fn selects_service(&self, labels: &Labels) -> bool {
         self.service_selectors.is_empty() || self.service_selectors.iter().any(|s| s.matches(labels))
     }
+}
+
+impl L2Advert {
+    /// Reads an advertisement and looks up what its selectors select.
+    pub(super) fn read(name: &str, object: &L2Advertisement, config: &Config) -> Result<L2Advert, Vec<Problem>> {
+        let mut mistakes = Mistakes::of(Kind::L2Advertisement, name);
+        let spec = &object.spec;
+        let named = unique("spec.ipAddressPools", &spec.ip_address_pools, &mut mistakes);
+        let pool_selectors = compile_all("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors, &mut mistakes);
+        let every_pool = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
+        let pools = config.pools.iter().filter(|(name, pool)| {
+            every_pool || named.contains(*name) || any_matches(&pool_selectors, pool.metadata.labels.as_ref())
+        });
+        let node_selectors = compile_all("spec.nodeSelectors", &spec.node_selectors, &mut mistakes);
+        let every_node = spec.node_selectors.is_empty();
+        let nodes =
+            config.nodes.iter().filter(|(_, node)| every_node || any_matches(&node_selectors, Some(&node.labels)));
+        let interfaces = if spec.interfaces.is_empty() {
+            Interfaces::All
+        } else {
+            Interfaces::Named(spec.interfaces.iter().cloned().collect())
+        };
+        let advert = L2Advert {
+            name: name.to_owned(),
+            pools: pools.map(|(name, _)| name.clone()).collect(),
+            nodes: nodes.map(|(name, _)| name.clone()).collect(),
+            interfaces,
+            service_selectors: compile_all("spec.serviceSelectors", &spec.service_selectors, &mut mistakes),
+            preferences: read_preferences(&spec.preferred_node_selectors, config, &mut mistakes),
+        };
+        mistakes.or(advert)
+    }
+}
+
+fn any_matches(selectors: &[Selector], labels: Option<&Labels>) -> bool {
+    let none = Labels::new();
+    let labels = labels.unwrap_or(&none);
+    selectors.iter().any(|selector| selector.matches(labels))
+}
+
+fn read_preferences(written: &[PreferredNodeSelector], config: &Config, mistakes: &mut Mistakes) -> Vec<Preference> {
+    let mut preferences = Vec::new();
+    for (at, entry) in written.iter().enumerate() {
+        let field = format!("spec.preferredNodeSelectors[{at}]");
+        let weight = u32::try_from(entry.weight).ok().filter(|weight| (1..=100).contains(weight));
+        if weight.is_none() {
+            let message = format!("{field}.weight is {}: use a number from 1 to 100", entry.weight);
+            mistakes.add(ProblemReason::BadWeight, message);
+        }
+        let selector = Selector::compile(&entry.preference);
+        if let Err(why) = &selector {
+            mistakes.add(ProblemReason::BadSelector, format!("{field}.preference: {why}"));
+        }
+        if let (Some(weight), Ok(selector)) = (weight, selector) {
+            let nodes = config.nodes.iter().filter(|(_, node)| selector.matches(&node.labels));
+            preferences.push(Preference { weight, nodes: nodes.map(|(name, _)| name.clone()).collect() });
+        }
+    }
+    preferences
 }
 
 /// The interfaces an address is announced on.

@@ -1,10 +1,12 @@
 //! A pool whose entries have been read and whose selectors have been looked up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::problem::{Kind, Mistakes, Problem, ProblemReason};
 use super::range::{Family, Range, is_buggy};
-use super::select::{Labels, Selector};
+use super::select::{Labels, Selector, compile_all, unique};
+use crate::api::{IPAddressPool, ServiceAllocation};
 
 /// The addresses of one `IPAddressPool` and who may use them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,72 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Reads a pool by itself, without a look at the others.
+    pub(super) fn read(
+        name: &str,
+        object: &IPAddressPool,
+        namespaces: &BTreeMap<String, Labels>,
+    ) -> Result<Pool, Vec<Problem>> {
+        let mut mistakes = Mistakes::of(Kind::IPAddressPool, name);
+        let ranges = read_ranges(&object.spec.addresses, &mut mistakes);
+        let allocation = object.spec.service_allocation.as_ref();
+        let allocation = allocation.map(|written| Allocation::read(written, namespaces, &mut mistakes));
+        mistakes.or(Pool {
+            name: name.to_owned(),
+            labels: object.metadata.labels.clone().unwrap_or_default(),
+            ranges,
+            auto_assign: object.spec.auto_assign,
+            avoid_buggy_ips: object.spec.avoid_buggy_ips,
+            allocation,
+        })
+    }
+}
+
+fn read_ranges(entries: &[String], mistakes: &mut Mistakes) -> Vec<Range> {
+    if entries.is_empty() {
+        let message = "spec.addresses is empty: list at least one CIDR or range";
+        mistakes.add(ProblemReason::NoAddresses, message);
+    }
+    let mut taken = Intervals::default();
+    let mut ranges = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        match Range::parse(entry) {
+            Err(why) => mistakes.add(ProblemReason::BadAddresses, format!("spec.addresses[{at}]: {why}")),
+            Ok(range) => match taken.overlapping(&range) {
+                Some(other) => mistakes.add(
+                    ProblemReason::OverlapInPool,
+                    format!("spec.addresses[{at}] \"{entry}\" and \"{other}\" hold the same addresses: write each address once"),
+                ),
+                None => {
+                    taken.insert(range, entry);
+                    ranges.push(range);
+                }
+            },
+        }
+    }
+    ranges
+}
+
+/// Ranges that do not overlap, each with its owner.
+#[derive(Default)]
+pub(super) struct Intervals<'a> {
+    by_first: BTreeMap<IpAddr, (Range, &'a str)>,
+}
+
+impl<'a> Intervals<'a> {
+    /// The owner of some range that shares an address with this one.
+    pub(super) fn overlapping(&self, range: &Range) -> Option<&'a str> {
+        // Of the ranges that start no later than this one ends, the last one reaches furthest, as they do not overlap.
+        let (_, (other, owner)) = self.by_first.range(..=range.last).next_back()?;
+        other.overlaps(range).then_some(*owner)
+    }
+
+    pub(super) fn insert(&mut self, range: Range, owner: &'a str) {
+        self.by_first.insert(range.first, (range, owner));
+    }
+}
+
 /// Which Services a pool is for, and how it ranks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
@@ -73,6 +141,28 @@ impl Allocation {
     pub fn admits(&self, namespace: &str, labels: &Labels) -> bool {
         self.namespaces.as_ref().is_none_or(|names| names.contains(namespace))
             && (self.service_selectors.is_empty() || self.service_selectors.iter().any(|s| s.matches(labels)))
+    }
+
+    fn read(written: &ServiceAllocation, namespaces: &BTreeMap<String, Labels>, mistakes: &mut Mistakes) -> Self {
+        let by_name = "spec.serviceAllocation.namespaces";
+        let mut names = unique(by_name, &written.namespaces, mistakes);
+        let by_label = "spec.serviceAllocation.namespaceSelectors";
+        let selectors = compile_all(by_label, &written.namespace_selectors, mistakes);
+        let selected = namespaces.iter().filter(|(_, labels)| selectors.iter().any(|s| s.matches(labels)));
+        names.extend(selected.map(|(name, _)| name.clone()));
+
+        let by_service = "spec.serviceAllocation.serviceSelectors";
+        let mut service_selectors = compile_all(by_service, &written.service_selectors, mistakes);
+        let conditions = [written.namespaces.len(), written.namespace_selectors.len(), written.service_selectors.len()];
+        if conditions == [0; 3] {
+            service_selectors.push(Selector::everything()); // a bare rank: the pool is for all, and comes before the defaults
+        }
+        Self {
+            priority: written.priority,
+            pinned: !names.is_empty() || !service_selectors.is_empty(),
+            namespaces: Some(names).filter(|names| !names.is_empty()),
+            service_selectors,
+        }
     }
 
     /// The order among pinned pools: the smallest is tried first.

@@ -92,3 +92,24 @@ impl fmt::Display for ProblemReason {
         f.write_str(self.as_str())
     }
 }
+
+/// Collects what is wrong with one object.
+pub(super) struct Mistakes {
+    object: ObjectRef,
+    found: Vec<Problem>,
+}
+
+impl Mistakes {
+    pub(super) fn of(kind: Kind, name: &str) -> Self {
+        Self { object: ObjectRef { kind, name: name.to_owned() }, found: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, reason: ProblemReason, message: impl Into<String>) {
+        self.found.push(Problem { object: self.object.clone(), reason, message: message.into() });
+    }
+
+    /// Gives the value if nothing is wrong with its object.
+    pub(super) fn or<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.found.is_empty() { Ok(value) } else { Err(self.found) }
+    }
+}

@@ -167,6 +167,14 @@ pub(super) fn is_buggy(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(ip) if matches!(ip.octets()[3], 0 | 255))
 }
 
+fn possible_lengths(ip: IpAddr) -> &'static str {
+    match (ip, ip.to_canonical()) {
+        (IpAddr::V4(_), _) => "0 to 32",
+        (IpAddr::V6(_), IpAddr::V4(_)) => "96 to 128",
+        (IpAddr::V6(_), IpAddr::V6(_)) => "0 to 128",
+    }
+}
+
 /// Why an entry of a pool cannot be read. The text says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RangeError {
@@ -183,7 +191,7 @@ pub enum RangeError {
         ip: IpAddr,
     },
     /// The prefix length does not fit the family.
-    #[error("the prefix length \"{length}\" of {ip} is not a number from 0 to {}", if ip.is_ipv4() { 32 } else { 128 })]
+    #[error("the prefix length \"{length}\" of {ip} is not a number from {}", possible_lengths(*ip))]
     BadLength {
         /// The address before the slash.
         ip: IpAddr,

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use thiserror::Error;
 
+use super::problem::{Mistakes, ProblemReason};
+
 /// The labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
@@ -77,6 +79,35 @@ impl Selector {
             Requirement::DoesNotExist(key) => !labels.contains_key(key),
         })
     }
+}
+
+/// Compiles a list of selectors, of which any is enough.
+pub(super) fn compile_all(field: &str, selectors: &[LabelSelector], mistakes: &mut Mistakes) -> Vec<Selector> {
+    let mut compiled = Vec::new();
+    for (at, selector) in selectors.iter().enumerate() {
+        match Selector::compile(selector) {
+            Err(why) => mistakes.add(ProblemReason::BadSelector, format!("{field}[{at}]: {why}")),
+            Ok(selector) => match compiled.iter().position(|other| *other == selector) {
+                Some(first) => mistakes.add(
+                    ProblemReason::Duplicate,
+                    format!("{field}[{at}] says the same as {field}[{first}]: remove one of them"),
+                ),
+                None => compiled.push(selector),
+            },
+        }
+    }
+    compiled
+}
+
+/// Makes a set of a list of names.
+pub(super) fn unique(field: &str, names: &[String], mistakes: &mut Mistakes) -> BTreeSet<String> {
+    let mut set = BTreeSet::new();
+    for name in names {
+        if !set.insert(name.clone()) {
+            mistakes.add(ProblemReason::Duplicate, format!("{field} lists \"{name}\" twice: remove one of them"));
+        }
+    }
+    set
 }
 
 /// Why a label selector is not valid.
