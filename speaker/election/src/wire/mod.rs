@@ -1,0 +1,5 @@
+//! What goes over the wire.
+
+mod seal;
+
+pub use seal::{Key, WeakSecret};
