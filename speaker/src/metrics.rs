@@ -1,0 +1,174 @@
+//! What the speaker counts. The names of MetalLB where it has the same thing; `herald_` for the rest.
+
+use herald_crds::model::ServiceKey;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::{net::IpAddr, time::Duration};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Announced {
+    service: String,
+    protocol: &'static str,
+    node: String,
+    ip: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ip {
+    ip: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// Everything counted. One per process.
+pub(crate) struct Metrics {
+    node: String,
+    announced: Family<Announced, Gauge>,
+    // MetalLB names these three counters without `_total`, which a counter of OpenMetrics must have: they are gauges here.
+    requests: Family<Ip, Gauge>,
+    responses: Family<Ip, Gauge>,
+    gratuitous: Family<Ip, Gauge>,
+    config_updates: Counter,
+    config_loaded: Gauge,
+    config_stale: Gauge,
+    problems: Gauge,
+    members: Gauge,
+    gained: Family<Reason, Counter>,
+    lost: Family<Reason, Counter>,
+    rejected: Family<Reason, Counter>,
+    ignored: Family<Reason, Counter>,
+    detection: Histogram,
+    late: Histogram,
+    conflicts: Family<Ip, Counter>,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub(crate) fn new(node: &str, registry: &mut Registry) -> Self {
+        let metrics = Self {
+            node: node.to_owned(),
+            announced: Family::default(),
+            requests: Family::default(),
+            responses: Family::default(),
+            gratuitous: Family::default(),
+            config_updates: Counter::default(),
+            config_loaded: Gauge::default(),
+            config_stale: Gauge::default(),
+            problems: Gauge::default(),
+            members: Gauge::default(),
+            gained: Family::default(),
+            lost: Family::default(),
+            rejected: Family::default(),
+            ignored: Family::default(),
+            detection: Histogram::new([0.01, 0.03, 0.06, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0]),
+            late: Histogram::new([0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0]),
+            conflicts: Family::default(),
+        };
+        let m = &metrics;
+        registry.register("metallb_speaker_announced", "Services announced from this node", m.announced.clone());
+        registry.register(
+            "metallb_layer2_requests_received",
+            "ARP and NDP requests for owned addresses",
+            m.requests.clone(),
+        );
+        registry.register("metallb_layer2_responses_sent", "ARP and NDP answers", m.responses.clone());
+        registry.register("metallb_layer2_gratuitous_sent", "Unasked ARP and NDP announcements", m.gratuitous.clone());
+        registry.register("metallb_k8s_client_updates", "Configurations resolved", m.config_updates.clone());
+        registry.register(
+            "metallb_k8s_client_config_loaded_bool",
+            "1 once a configuration is in force",
+            m.config_loaded.clone(),
+        );
+        registry.register(
+            "metallb_k8s_client_config_stale_bool",
+            "1 while an object is set aside",
+            m.config_stale.clone(),
+        );
+        registry.register("herald_config_problems", "Objects set aside", m.problems.clone());
+        registry.register("herald_election_members", "Other speakers heard", m.members.clone());
+        registry.register("herald_election_gains", "Addresses gained", m.gained.clone());
+        registry.register("herald_election_losses", "Addresses lost", m.lost.clone());
+        registry.register("herald_election_heartbeats_rejected", "Datagrams refused", m.rejected.clone());
+        registry.register("herald_election_detection_seconds", "Silence of an owner at take-over", m.detection.clone());
+        registry.register("herald_layer2_frames_ignored", "Frames not acted on", m.ignored.clone());
+        registry.register("herald_layer2_conflicts", "Claims of others for owned addresses", m.conflicts.clone());
+        registry.register("herald_pulse_late_seconds", "Wake-ups 5 ms and more too late", m.late.clone());
+        metrics
+    }
+
+    pub(crate) fn config_resolved(&self, problems: usize) {
+        self.config_updates.inc();
+        self.config_loaded.set(1);
+        self.config_stale.set(i64::from(problems > 0));
+        self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn announces(&self, service: &ServiceKey, ip: IpAddr) {
+        self.announced.get_or_create(&self.announced_labels(service, ip)).set(1);
+    }
+
+    pub(crate) fn announces_no_more(&self, service: &ServiceKey, ip: IpAddr) {
+        self.announced.remove(&self.announced_labels(service, ip));
+    }
+
+    fn announced_labels(&self, service: &ServiceKey, ip: IpAddr) -> Announced {
+        Announced { service: service.to_string(), protocol: "layer2", node: self.node.clone(), ip: ip.to_string() }
+    }
+
+    pub(crate) fn gained(&self, reason: &'static str, silent_for: Option<Duration>) {
+        self.gained.get_or_create(&Reason { reason }).inc();
+        if let Some(silent_for) = silent_for {
+            self.detection.observe(silent_for.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn lost(&self, reason: &'static str) {
+        self.lost.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn requested(&self, ip: IpAddr) {
+        self.requests.get_or_create(&label(ip)).inc();
+    }
+
+    pub(crate) fn answered(&self, ip: IpAddr) {
+        self.responses.get_or_create(&label(ip)).inc();
+    }
+
+    pub(crate) fn announced(&self, ip: IpAddr, frames: u32) {
+        self.gratuitous.get_or_create(&label(ip)).inc_by(i64::from(frames));
+    }
+
+    pub(crate) fn conflict(&self, ip: IpAddr) {
+        self.conflicts.get_or_create(&label(ip)).inc();
+    }
+
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        self.rejected.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn ignored(&self, reason: &'static str) {
+        self.ignored.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn member_up(&self) {
+        self.members.inc();
+    }
+
+    pub(crate) fn member_down(&self) {
+        self.members.dec();
+    }
+
+    pub(crate) fn late(&self, late: Duration) {
+        self.late.observe(late.as_secs_f64());
+    }
+}
+
+fn label(ip: IpAddr) -> Ip {
+    Ip { ip: ip.to_string() }
+}

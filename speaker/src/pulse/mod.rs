@@ -1,0 +1,127 @@
+//! The real-time thread: heartbeats, ARP and NDP, and the two machines that decide about them.
+//!
+//! One thread owns the heartbeat socket, the packet sockets, the election and the announcer, under SCHED_FIFO where that is
+//! allowed, so that nothing else in the process can delay them. The rest of the speaker talks to it in whole values:
+//!
+//! ```text
+//!   tokio  -- Orders (what is wanted, whole) | Leave -->  pulse  -- News (what happened) -->  tokio
+//!
+//!   each wake-up:  orders -> heartbeats -> election -> who owns what -> frames -> announcer -> transmit
+//! ```
+//!
+//! Heartbeats come before frames: a node that was frozen first learns that it lost its addresses and only then looks at
+//! the requests that queued up meanwhile.
+
+mod thread;
+
+use herald_election::{Election, GainReason, LoseReason, NodeId};
+use herald_l2::InterfaceIndex;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, mpsc},
+    thread::Builder,
+    time::Duration,
+};
+use tokio::sync::mpsc as news;
+
+/// News that may wait for the reporter: a second of the busiest minute. What does not fit is dropped and counted.
+const NEWS_QUEUE: usize = 4096;
+
+/// What the pulse thread is to do, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Orders {
+    /// Where this node's own heartbeats come from, and where its peers send theirs.
+    pub(crate) heartbeat: SocketAddr,
+    /// The interface with that address.
+    pub(crate) heartbeat_interface: InterfaceIndex,
+    /// Whether that interface has carrier.
+    pub(crate) link: herald_election::Link,
+    /// Every other node, and where it hears heartbeats.
+    pub(crate) members: BTreeMap<NodeId, SocketAddr>,
+    /// Every address that some node should announce by layer 2.
+    pub(crate) addresses: BTreeMap<IpAddr, Address>,
+    /// The interfaces that this node may announce on.
+    pub(crate) interfaces: BTreeMap<InterfaceIndex, herald_l2::Interface>,
+    /// Ethernet addresses of the other nodes.
+    pub(crate) peers: BTreeSet<herald_l2::MacAddr>,
+}
+
+/// One address: who may own it, and on which of this node's interfaces it would be answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Address {
+    pub(crate) election: herald_election::Address,
+    pub(crate) interfaces: BTreeSet<InterfaceIndex>,
+}
+
+/// What happened on the pulse thread.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// This node owns an address from here on.
+    Gained { ip: IpAddr, epoch: u64, reason: GainReason, from: Option<NodeId>, silent_for: Option<Duration> },
+    /// This node no longer owns an address.
+    Lost { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
+    /// The election saw something.
+    Election(herald_election::Observed),
+    /// The announcer saw or did something.
+    Layer2(herald_l2::Observed),
+    /// The thread woke up this long after it wanted to.
+    Late(Duration),
+    /// A system call failed; the thread goes on.
+    Failed { what: &'static str, error: io::Error },
+    /// Everything is handed over: the process may end.
+    Left,
+}
+
+enum Command {
+    Orders(Arc<Orders>),
+    Leave,
+}
+
+/// The way to talk to the thread. The thread ends when this is dropped.
+pub(crate) struct Pulse {
+    commands: mpsc::Sender<Command>,
+    wake: Arc<EventFd>,
+}
+
+impl Pulse {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The process is out of threads or descriptors.
+    pub(crate) fn start(
+        election: Election,
+        announcer: herald_l2::Announcer,
+    ) -> io::Result<(Self, news::Receiver<News>)> {
+        let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let (commands, inbox) = mpsc::channel();
+        let (outbox, news) = news::channel(NEWS_QUEUE);
+        let thread = thread::Thread::new(election, announcer, inbox, Arc::clone(&wake), outbox);
+        Builder::new().name("pulse".to_owned()).spawn(move || thread.run())?;
+        Ok((Self { commands, wake }, news))
+    }
+
+    /// Replaces what is wanted.
+    pub(crate) fn order(&self, orders: Arc<Orders>) {
+        self.send(Command::Orders(orders));
+    }
+
+    /// Asks to hand everything over; [`News::Left`] follows.
+    pub(crate) fn leave(&self) {
+        self.send(Command::Leave);
+    }
+
+    fn send(&self, command: Command) {
+        // The thread only ends after this handle is gone, so neither can fail in a way that matters.
+        let _ = self.commands.send(command);
+        let _ = self.wake.write(1);
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        let _ = self.wake.write(1);
+    }
+}

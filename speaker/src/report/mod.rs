@@ -1,0 +1,242 @@
+//! Tells people what happened: logs, metrics and events. Nothing reads them back.
+
+pub(crate) mod events;
+
+use crate::{metrics::Metrics, pulse::News, source::Picture};
+use events::Events;
+use herald_crds::model::ServiceKey;
+use herald_election::{Evidence, NodeId, Observed as Election};
+use herald_l2::{Claimant, InterfaceIndex, Observed as Layer2};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Turns news of the pulse thread into log lines, metrics and events.
+pub(crate) struct Reporter {
+    node: String,
+    metrics: Arc<Metrics>,
+    events: Events,
+    names: BTreeMap<NodeId, String>,
+    services: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
+    interfaces: BTreeMap<IpAddr, Vec<String>>,
+    owned: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
+    /// What was said at the last failure of each kind, so that a lasting one is said once.
+    failures: BTreeMap<&'static str, String>,
+    interface_names: BTreeMap<InterfaceIndex, String>,
+}
+
+impl Reporter {
+    pub(crate) fn new(node: String, metrics: Arc<Metrics>, events: Events) -> Self {
+        Self {
+            node,
+            metrics,
+            events,
+            names: BTreeMap::new(),
+            services: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            interface_names: BTreeMap::new(),
+        }
+    }
+
+    /// Learns the names that news refer to.
+    pub(crate) fn learn(&mut self, picture: &Picture, orders: &crate::pulse::Orders) {
+        self.names = picture.nodes.keys().map(|name| (NodeId::of(name), name.clone())).collect();
+        self.services = picture.desired.addresses.iter().map(|(ip, address)| (*ip, address.services.clone())).collect();
+        self.interface_names =
+            orders.interfaces.iter().map(|(index, interface)| (*index, interface.name.clone())).collect();
+        self.interfaces = orders
+            .addresses
+            .iter()
+            .map(|(ip, address)| {
+                (*ip, address.interfaces.iter().filter_map(|i| self.interface_names.get(i)).cloned().collect())
+            })
+            .collect();
+        let owned: Vec<_> = self.owned.keys().copied().collect();
+        for ip in owned {
+            self.announce(ip, self.services.get(&ip).cloned().unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn tell(&mut self, news: News) {
+        match news {
+            News::Gained { ip, epoch, reason, from, silent_for } => {
+                let services = self.services.get(&ip).cloned().unwrap_or_default();
+                let interfaces = self.interfaces.get(&ip).cloned().unwrap_or_default();
+                self.metrics.gained(reason.as_str(), silent_for);
+                tracing::info!(
+                    %ip,
+                    service = list(&services),
+                    node = self.node,
+                    interface = interfaces.join(","),
+                    reason = reason.as_str(),
+                    from = from.map(|node| self.name(node)),
+                    silent_ms = silent_for.map(millis),
+                    epoch,
+                    "address gained"
+                );
+                for service in &services {
+                    if interfaces.is_empty() {
+                        self.events.announce_failed(service, &self.node);
+                    } else {
+                        self.events.node_assigned(service, &self.node);
+                    }
+                }
+                if interfaces.is_empty() {
+                    tracing::warn!(%ip, service = list(&services), "no interface of this node may announce the address");
+                }
+                self.owned.entry(ip).or_default();
+                self.announce(ip, services);
+            }
+            News::Lost { ip, reason, to } => {
+                let services = self.owned.get(&ip).cloned().unwrap_or_default();
+                self.metrics.lost(reason.as_str());
+                tracing::info!(
+                    %ip,
+                    service = list(&services),
+                    node = self.node,
+                    interface = self.interfaces.get(&ip).map(|names| names.join(",")),
+                    reason = reason.as_str(),
+                    to = to.map(|node| self.name(node)),
+                    "address lost"
+                );
+                self.announce(ip, BTreeSet::new());
+                self.owned.remove(&ip);
+            }
+            News::Election(observed) => self.election(observed),
+            News::Layer2(observed) => self.layer2(observed),
+            News::Late(late) => {
+                self.metrics.late(late);
+                tracing::debug!(late_ms = millis(late), "pulse thread woke up late");
+            }
+            News::Failed { what, error } => {
+                let error = error.to_string();
+                if self.failures.get(what) != Some(&error) {
+                    tracing::warn!(action = what, error, "system call failed");
+                    self.failures.insert(what, error);
+                }
+            }
+            News::Left => tracing::info!(node = self.node, "every address is handed over"),
+        }
+    }
+
+    fn election(&self, observed: Election) {
+        match observed {
+            Election::Phase(phase) => tracing::debug!(state = phase.as_str(), "election phase"),
+            Election::MemberUp { node, .. } => {
+                self.metrics.member_up();
+                tracing::info!(peer = self.name(node), "speaker heard");
+            }
+            Election::MemberSuspected { node, silent_for } => {
+                tracing::debug!(peer = self.name(node), silent_ms = millis(silent_for), "speaker silent");
+            }
+            Election::MemberDown { node, silent_for, evidence } => {
+                self.metrics.member_down();
+                let (reason, observers) = match &evidence {
+                    Evidence::Observers(others) => ("observers", others.keys().map(|node| self.name(*node)).collect()),
+                    Evidence::Alone => ("alone", Vec::new()),
+                    Evidence::Left => ("left", Vec::new()),
+                    Evidence::Restarted => ("restarted", Vec::new()),
+                };
+                tracing::info!(
+                    peer = self.name(node),
+                    reason,
+                    silent_ms = millis(silent_for),
+                    observers = observers.join(","),
+                    "speaker gone"
+                );
+            }
+            Election::Vetoed { node, by, silent_for } => tracing::warn!(
+                peer = self.name(node),
+                by = self.name(by),
+                silent_ms = millis(silent_for),
+                "speaker not heard here but by another, the path between is broken"
+            ),
+            Election::Rejected(drop) => {
+                self.metrics.rejected(drop.as_str());
+                tracing::trace!(reason = drop.as_str(), "datagram refused");
+            }
+            Election::Isolated => tracing::warn!("no other speaker and no neighbour is heard, nothing is claimed"),
+            Election::Unheard => tracing::warn!("other speakers are heard and none hears this one, nothing is claimed"),
+            Election::Stalled { late } => tracing::warn!(late_ms = millis(late), "this process stood still"),
+            Election::Rival { ip, node } => {
+                tracing::warn!(%ip, peer = self.name(node), "another speaker claims an owned address");
+            }
+            Election::HandingOver { ip, to } => tracing::debug!(%ip, to = self.name(to), "handing over"),
+            Election::TooManyClaims { node } => {
+                tracing::warn!(peer = self.name(node), "speaker claims more addresses than are kept");
+            }
+        }
+    }
+
+    fn layer2(&self, observed: Layer2) {
+        match observed {
+            Layer2::Request { ip, role, .. } => {
+                if role == herald_l2::Role::Owner {
+                    self.metrics.requested(ip);
+                }
+            }
+            Layer2::Answered { ip, interface, client } => {
+                self.metrics.answered(ip);
+                tracing::trace!(%ip, interface = self.interface(interface), client = %client.ip, "answered");
+            }
+            Layer2::Confirmed { ip, interface, client } => {
+                tracing::trace!(%ip, interface = self.interface(interface), client = %client.ip, "client follows");
+            }
+            Layer2::Announced { ip, interface, cause, round, frames } => {
+                self.metrics.announced(ip, frames);
+                tracing::debug!(
+                    %ip,
+                    interface = self.interface(interface),
+                    reason = cause.as_str(),
+                    round,
+                    frames,
+                    "announced"
+                );
+            }
+            Layer2::Conflict { ip, interface, mac, claimant } => {
+                self.metrics.conflict(ip);
+                let (interface, claimant_word) = (self.interface(interface), claimant.as_str());
+                if claimant == Claimant::Foreign {
+                    tracing::warn!(%ip, interface, %mac, claimant = claimant_word, "another host claims an owned address");
+                } else {
+                    tracing::debug!(%ip, interface, %mac, claimant = claimant_word, "a peer announces an owned address");
+                }
+            }
+            Layer2::Ignored(drop) => self.metrics.ignored(drop.as_str()),
+        }
+    }
+
+    /// Keeps the announced Services of an address in the metrics equal to what is owned.
+    fn announce(&mut self, ip: IpAddr, services: BTreeSet<ServiceKey>) {
+        let Some(known) = self.owned.get_mut(&ip) else { return };
+        for service in known.difference(&services) {
+            self.metrics.announces_no_more(service, ip);
+        }
+        for service in services.difference(known) {
+            self.metrics.announces(service, ip);
+        }
+        *known = services;
+    }
+
+    fn name(&self, node: NodeId) -> String {
+        self.names.get(&node).cloned().unwrap_or_else(|| node.to_string())
+    }
+
+    fn interface(&self, index: InterfaceIndex) -> String {
+        self.interface_names.get(&index).cloned().unwrap_or_else(|| index.to_string())
+    }
+}
+
+fn list(services: &BTreeSet<ServiceKey>) -> String {
+    services.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Milliseconds with one decimal, for people.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}

@@ -1,0 +1,238 @@
+//! Wires the parts together and keeps them going.
+//!
+//! ```text
+//!   source (API server) --Picture--+
+//!                                  +--> orders [pure] --> pulse thread --News--> reporter --> logs, metrics, events
+//!   netlink ------------NodeView---+          |
+//!                                             +--> loop guard
+//! ```
+
+use crate::{
+    args::Args,
+    metrics::Metrics,
+    net::{
+        guard::{self, Guarded},
+        netlink,
+    },
+    node::NodeView,
+    orders::{Me, Missing, orders},
+    pulse::{News, Orders, Pulse},
+    report::{Reporter, events::Events},
+    source::{self, Picture, key::Place},
+};
+use anyhow::Context;
+use herald_crds::keys;
+use herald_election::{Election, NodeId, Settings, Witness};
+use herald_l2::Announcer;
+use herald_runtime::{
+    admin::{self, Readiness},
+    client, signal,
+};
+use kube::Api;
+use prometheus_client::registry::Registry;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep_until, timeout},
+};
+
+/// How long a hand-over may take before the process ends anyway: peers that do not answer by then are gone.
+const HAND_OVER: Duration = Duration::from_secs(2);
+/// How long `nft` may take to end.
+const GUARD_END: Duration = Duration::from_millis(500);
+
+/// Runs until SIGTERM and hands over before it returns.
+///
+/// # Errors
+/// Something without which there is no speaker is missing.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::new(&args.node_name, &mut registry));
+    let readiness = Readiness::new(&["configuration", "heartbeat key", "node address"]);
+    serve(&args, readiness.clone(), registry);
+
+    let client = client::connect().await.context("cannot find the API server")?;
+    let (views, view) = watch::channel(None);
+    tokio::spawn(netlink::follow(views));
+    let (pictures, picture) = watch::channel(None);
+    let settings = source::kube::Settings {
+        node: args.node_name.clone(),
+        namespace: namespace.clone(),
+        class: args.lb_class.clone(),
+        ignore_exclude_label: args.ignore_exclude_lb,
+    };
+    tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), pictures));
+
+    let place = match &args.ml_secret_key_path {
+        Some(directory) => Place::Directory(directory.clone()),
+        None => Place::Secret {
+            api: Box::new(Api::namespaced(client.clone(), &namespace)),
+            name: args.ml_secret_name.clone(),
+        },
+    };
+    let key = tokio::select! {
+        key = source::key::wait(&place) => key,
+        result = signal::shutdown() => {
+            tracing::info!(reason = result?, "ending before the start was complete");
+            return Ok(());
+        }
+    };
+    readiness.set("heartbeat key", true);
+
+    let settings = Settings {
+        node: NodeId::of(&args.node_name),
+        incarnation: incarnation(),
+        timing: args.failover_profile.timing(),
+        key,
+        seed: seed()?,
+        witness: Witness::Neighbour,
+    };
+    let election = Election::new(settings, Instant::now());
+    let (pulse, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()))?;
+    let events = Events::start(client, args.pod_name.clone());
+    let (guarded, wanted) = watch::channel(Guarded::default());
+    let guard = tokio::spawn(guard::keep(wanted));
+    let worker = Worker {
+        me: Me { node: args.node_name.clone(), address: args.ml_bindaddr, port: args.ml_bindport },
+        view,
+        picture,
+        pulse,
+        guarded,
+        readiness,
+        reporter: Reporter::new(args.node_name, metrics, events),
+        said: None,
+        orders: None,
+    };
+    worker.run(news).await?;
+    // The worker's end closed the guard's channel; its table goes with it.
+    let _ = timeout(GUARD_END, guard).await;
+    Ok(())
+}
+
+/// Turns views into orders and news into reports, until the signal to end.
+struct Worker {
+    me: Me,
+    view: watch::Receiver<Option<NodeView>>,
+    picture: watch::Receiver<Option<Picture>>,
+    pulse: Pulse,
+    guarded: watch::Sender<Guarded>,
+    readiness: Readiness,
+    reporter: Reporter,
+    said: Option<Missing>,
+    orders: Option<Arc<Orders>>,
+}
+
+impl Worker {
+    async fn run(mut self, mut news: mpsc::Receiver<News>) -> anyhow::Result<()> {
+        let mut shutdown = pin!(signal::shutdown());
+        let mut leaving: Option<tokio::time::Instant> = None;
+        loop {
+            tokio::select! {
+                result = self.picture.changed() => {
+                    result.context("the watches ended")?;
+                    self.renew();
+                }
+                result = self.view.changed() => {
+                    result.context("netlink ended")?;
+                    self.renew();
+                }
+                item = news.recv() => {
+                    let item = item.context("the pulse thread ended")?;
+                    let left = matches!(item, News::Left);
+                    self.reporter.tell(item);
+                    if left {
+                        return Ok(());
+                    }
+                }
+                result = &mut shutdown, if leaving.is_none() => {
+                    tracing::info!(reason = result?, "handing over");
+                    leaving = Some(tokio::time::Instant::now() + HAND_OVER);
+                    self.pulse.leave();
+                }
+                () = sleep_until(leaving.unwrap_or_else(tokio::time::Instant::now)), if leaving.is_some() => {
+                    tracing::warn!("not everything could be handed over in time");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Makes new orders from the newest views and passes them on if they differ.
+    fn renew(&mut self) {
+        let picture = self.picture.borrow_and_update();
+        let view = self.view.borrow_and_update();
+        let (Some(picture), Some(view)) = (picture.as_ref(), view.as_ref()) else { return };
+        self.readiness.set("configuration", true);
+        let orders = match orders(&self.me, picture, view) {
+            Ok(orders) => Arc::new(orders),
+            Err(missing) => {
+                // What was ordered last stays in force: a Node object that vanishes for a moment moves nothing.
+                if self.said.as_ref() != Some(&missing) {
+                    tracing::error!(node = self.me.node, error = %missing, "cannot take part");
+                    self.said = Some(missing);
+                }
+                return;
+            }
+        };
+        self.said = None;
+        self.readiness.set("node address", true);
+        self.reporter.learn(picture, &orders);
+        self.guarded.send_if_modified(|guarded| {
+            let wanted = Guarded {
+                addresses: orders.addresses.keys().copied().collect(),
+                interfaces: orders.interfaces.values().map(|interface| interface.name.clone()).collect(),
+            };
+            let changed = *guarded != wanted;
+            *guarded = wanted;
+            changed
+        });
+        if self.orders.as_ref() != Some(&orders) {
+            tracing::debug!(
+                addresses = orders.addresses.len(),
+                members = orders.members.len(),
+                interfaces = orders.interfaces.len(),
+                "new orders"
+            );
+            self.pulse.order(Arc::clone(&orders));
+            self.orders = Some(orders);
+        }
+    }
+}
+
+/// Serves health and metrics beside everything else. A port that is taken is said and costs only that endpoint.
+fn serve(args: &Args, readiness: Readiness, registry: Registry) {
+    let health = SocketAddr::from((Ipv4Addr::LOCALHOST, args.health_probe_port));
+    tokio::spawn(async move {
+        if let Err(error) = admin::serve_health(health, readiness).await {
+            tracing::error!(%error, address = %health, "cannot serve health; choose another --health-probe-port");
+        }
+    });
+    if args.port == 0 {
+        return;
+    }
+    let metrics = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.port));
+    tokio::spawn(async move {
+        if let Err(error) = admin::serve_metrics(metrics, Arc::new(registry)).await {
+            tracing::error!(%error, address = %metrics, "cannot serve metrics; choose another --port");
+        }
+    });
+}
+
+/// Larger at every start: milliseconds since 1970.
+fn incarnation() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn seed() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,20 @@
+//! Where the speaker learns what is wanted.
+
+pub(crate) mod key;
+pub(crate) mod kube;
+mod snapshot;
+
+use herald_crds::model::{NodeFacts, ServiceKey};
+use herald_desire::{Desired, Refusal, Wish};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What this node should know and do, whole, as of the newest objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Picture {
+    /// Every node of the cluster, by name.
+    pub(crate) nodes: BTreeMap<String, NodeFacts>,
+    /// Every address that is to be announced by layer 2, by some node.
+    pub(crate) desired: Desired,
+    /// What came of each Service of our class.
+    pub(crate) wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
+}
