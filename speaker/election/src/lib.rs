@@ -1,7 +1,9 @@
 //! Who is alive, who owns each address, how it is handed over.
 
+mod claim;
 mod election;
 mod node;
+mod order;
 mod timing;
 mod vocabulary;
 mod wire;

@@ -102,4 +102,85 @@ impl Timing {
     pub const fn dead(&self) -> Duration {
         self.dead
     }
+
+    /// The silence after which the others are told and asked: late enough that one lost packet is no news, early enough that their
+    /// answers are here when `T_dead` is over.
+    pub(crate) fn suspect(&self) -> Duration {
+        self.dead * 3 / 4
+    }
+
+    /// The silence after which a node that hears nobody may act alone. Three times `T_dead`, because there is nobody to ask.
+    pub(crate) fn alone(&self) -> Duration {
+        self.dead * 3
+    }
+
+    /// How long a node listens before it claims anything. Owners speak every `h`, so this is enough to miss many heartbeats and still hear of
+    /// each claim; 300 ms is a floor for link training and the first ARP exchange.
+    pub(crate) fn learn(&self) -> Duration {
+        self.alone().max(Duration::from_millis(300))
+    }
+
+    /// How much longer each next candidate waits than the one before it: time for the first one's claim to be sent, lost, and sent again.
+    pub(crate) fn step(&self) -> Duration {
+        self.dead + self.heartbeat * 2
+    }
+
+    /// How late this process may run before it no longer trusts what it knows. Below `dead - h / 2`, so that a late owner is silent before
+    /// anybody else may be owner.
+    pub(crate) fn stall(&self) -> Duration {
+        self.heartbeat * 5 / 2
+    }
+
+    /// The shortest time between two unscheduled messages of a kind to one member.
+    pub(crate) fn pace(&self) -> Duration {
+        self.heartbeat / 4
+    }
+
+    /// How long a hand-over may take before the address is given up without an heir.
+    pub(crate) fn drain(&self) -> Duration {
+        (self.dead * 5).max(Duration::from_secs(1))
+    }
+}
+
+/// How often a member that was never heard, or not for long, is greeted.
+pub(crate) const HELLO: Duration = Duration::from_secs(1);
+
+/// After this much silence a member is greeted only, no longer sent every heartbeat.
+pub(crate) const LONG_SILENT: Duration = Duration::from_secs(10);
+
+/// After this much death a majority agrees to count without the dead one. Shorter than an operator's repair, longer than a reboot would make
+/// two majorities.
+pub(crate) const FORGET: Duration = Duration::from_secs(60);
+
+/// How long a claim waits for an address that its owner gave up as unwanted: the news that it is unwanted may not have come everywhere.
+pub(crate) const UNWANTED_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn unsafe_pairs_are_refused_with_the_limit() {
+        assert_eq!(Timing::new(ms(1), ms(80)), Err(UnsafeTiming::HeartbeatTooShort { got: ms(1), least: ms(5) }));
+        assert_eq!(
+            Timing::new(ms(1001), ms(9000)),
+            Err(UnsafeTiming::HeartbeatTooLong { got: ms(1001), most: ms(1000) })
+        );
+        assert_eq!(Timing::new(ms(20), ms(59)), Err(UnsafeTiming::DeadTooShort { got: ms(59), least: ms(60) }));
+        assert_eq!(Timing::new(ms(20), ms(2001)), Err(UnsafeTiming::DeadTooLong { got: ms(2001), most: ms(2000) }));
+        assert_eq!(Timing::new(ms(20), ms(80)), Ok(Timing::DEFAULT));
+    }
+
+    #[test]
+    fn a_stalled_owner_is_silent_before_anybody_may_take_over() {
+        for timing in [Timing::FAST, Timing::DEFAULT, Timing::CALM, Timing::SLOW] {
+            assert_eq!(Timing::new(timing.heartbeat(), timing.dead()), Ok(timing));
+            assert!(timing.stall() + timing.heartbeat() / 2 <= timing.dead());
+            assert!(timing.suspect() >= timing.heartbeat() * 2, "one lost packet is no suspicion");
+        }
+    }
 }
