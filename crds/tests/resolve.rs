@@ -249,6 +249,27 @@ fn a_malformed_advertisement_is_set_aside_alone() {
 }
 
 #[test]
+fn a_slip_in_editing_an_advertisement_leaves_it_as_it_was_until_it_is_deleted() {
+    let before = sound(&config().node("n1", "zone", "a").advert("a", json!({"interfaces": ["eth0"]})));
+    let slip = config()
+        .node("n1", "zone", "a")
+        .advert("a", json!({"nodeSelectors": [{"matchExpressions": [{"key": "zone", "operator": ""}]}]}));
+    let mut resolved = resolve(&slip).0;
+    assert!(resolved.l2_advertisements.is_empty());
+    resolved.keep_advertisements(&before, &slip);
+    assert_eq!(resolved.l2_advertisements, before.l2_advertisements);
+
+    let edited = config().advert("a", json!({"interfaces": ["eth1"]}));
+    let mut resolved = sound(&edited);
+    resolved.keep_advertisements(&before, &edited);
+    assert_eq!(resolved, sound(&edited));
+
+    let mut resolved = sound(&config());
+    resolved.keep_advertisements(&before, &config());
+    assert_eq!(resolved, sound(&config()));
+}
+
+#[test]
 fn interfaces_add_up_and_all_swallows_the_rest() {
     let named = |list: &[&str]| Interfaces::Named(names(list));
     assert_eq!(named(&["a"]).union(&named(&["b"])), named(&["a", "b"]));

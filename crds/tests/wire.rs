@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use herald_crds::api::reason::{ControllerReason, SpeakerReason};
 use herald_crds::api::{IPAddressPool, IPAddressPoolStatus, L2Advertisement, L2AdvertisementSpec, crds};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
 use serde::Serialize;
@@ -160,6 +161,30 @@ fn every_kind_is_namespaced_and_has_a_status_subresource() {
         assert_eq!((version.name.as_str(), version.served, version.storage), ("v1beta1", true, true));
         assert!(version.subresources.as_ref().is_some_and(|s| s.status.is_some()));
         assert_eq!((&crd.spec.names.short_names, &crd.spec.names.categories), (&None, &None));
+    }
+}
+
+#[test]
+fn events_give_the_reasons_of_metallb() {
+    let controller = [
+        (ControllerReason::IpAllocated, "IPAllocated", false),
+        (ControllerReason::ClearAssignment, "ClearAssignment", false),
+        (ControllerReason::AdditionalAssignFailed, "AdditionalAssignFailed", false),
+        (ControllerReason::AllocationFailed, "AllocationFailed", true),
+        (ControllerReason::LoadBalancerFailed, "LoadBalancerFailed", true),
+        (ControllerReason::NotEnoughClusterIps, "not enough clusterips", true),
+        (ControllerReason::NoLbIpsFamily, "nolbIPsIPFamily", true),
+        (ControllerReason::NoClusterIpsFamily, "noclusterIPsIPFamily", true),
+        (ControllerReason::DeprecatedAnnotation, "deprecatedAnnotation", true),
+        (ControllerReason::InternalError, "InternalError", true),
+    ];
+    for (reason, text, warning) in controller {
+        assert_eq!((reason.as_str(), reason.is_warning()), (text, warning));
+    }
+    let speaker =
+        [(SpeakerReason::NodeAssigned, "nodeAssigned", false), (SpeakerReason::AnnounceFailed, "announceFailed", true)];
+    for (reason, text, warning) in speaker {
+        assert_eq!((reason.as_str(), reason.is_warning()), (text, warning));
     }
 }
 

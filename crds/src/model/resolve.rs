@@ -43,6 +43,16 @@ impl Resolved {
         let from = service.allocated_from.as_deref();
         in_force.map(|pool| pool.name.as_str()).or_else(|| from.filter(|&name| self.set_aside.contains(name)))
     }
+
+    /// Lets every advertisement that still exists but has been set aside go on as it was in force before, so that a slip in editing one
+    /// silences no address. For whoever resolves again and again; what was in force before a restart nobody knows.
+    pub fn keep_advertisements(&mut self, before: &Resolved, config: &Config) {
+        for (name, advert) in &before.l2_advertisements {
+            if config.l2_advertisements.contains_key(name) && !self.l2_advertisements.contains_key(name) {
+                self.l2_advertisements.insert(name.clone(), advert.clone());
+            }
+        }
+    }
 }
 
 /// Reads a configuration. Total, and independent of the order in which objects arrived; Problems come sorted.
