@@ -20,6 +20,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -127,9 +129,16 @@ pub fn remove_kept(id: &str) -> Result<()> {
     if !home.join("kept").exists() {
         bail!("no kept lab is called {id}");
     }
-    match try_remove(&home)? {
-        Removal::Done => Ok(()),
-        Removal::OwnerLives => bail!("lab {id} is still in use by the process that made it"),
+    // A reaper holds the lock for the moment in which it finds that the lab is kept.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        match try_remove(&home)? {
+            Removal::Done => return Ok(()),
+            Removal::OwnerLives if Instant::now() > deadline => {
+                bail!("lab {id} is still in use by the process that made it")
+            }
+            Removal::OwnerLives => thread::sleep(Duration::from_millis(10)),
+        }
     }
 }
 
