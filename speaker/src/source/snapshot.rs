@@ -217,7 +217,8 @@ impl Snapshot {
     }
 
     fn resolve(&mut self, metrics: &Metrics) {
-        let (resolved, problems) = resolve(&self.config);
+        let (mut resolved, problems) = resolve(&self.config);
+        resolved.keep_advertisements(&self.resolved, &self.config);
         for problem in problems.iter().filter(|problem| !self.problems.contains(problem)) {
             tracing::warn!(
                 object = %problem.object,
