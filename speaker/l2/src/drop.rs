@@ -17,6 +17,8 @@ pub enum Drop {
     Own,
     /// Its source, or the sender it names, is a group, broadcast or zero MAC address.
     SenderMac,
+    /// The IPv4 address of an ARP sender is multicast, broadcast or loopback.
+    SenderIp,
     /// The link-layer destination is another station's.
     NotForUs,
     /// ARP for other hardware than Ethernet.
@@ -55,7 +57,7 @@ pub enum Drop {
 
 impl Drop {
     /// Every reason, in order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Stale,
         Self::UnknownInterface,
         Self::Truncated,
@@ -63,6 +65,7 @@ impl Drop {
         Self::Ethertype,
         Self::Own,
         Self::SenderMac,
+        Self::SenderIp,
         Self::NotForUs,
         Self::HardwareType,
         Self::ProtocolType,
@@ -92,6 +95,7 @@ impl Drop {
             Self::Ethertype => "ethertype",
             Self::Own => "own",
             Self::SenderMac => "sender_mac",
+            Self::SenderIp => "sender_ip",
             Self::NotForUs => "not_for_us",
             Self::HardwareType => "hardware_type",
             Self::ProtocolType => "protocol_type",

@@ -20,10 +20,15 @@
 
 mod address;
 mod announcer;
+mod clients;
 mod drop;
+mod frames;
 mod observed;
+mod pace;
+mod schedule;
 mod settings;
 mod wanted;
+mod wire;
 
 pub use address::{InterfaceIndex, MacAddr};
 pub use announcer::{Action, Announcer, Event};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What an operator may change. `Default` is what `failover` measurements were made with.
+/// What an operator may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Announcement frames per second and interface. Switches police ARP to their CPU, often at a few thousand per
@@ -21,7 +21,9 @@ pub struct Settings {
     pub clients_per_address: usize,
     /// Clients remembered in all, the latest first to stay; about 80 bytes each.
     pub clients_total: usize,
-    /// A client not heard for this long is forgotten.
+    /// A client not heard for this long is forgotten. Silence does not mean that its entry is gone: one that TCP keeps
+    /// confirmed never asks again (RFC 4861 §7.3.1), and routers keep ARP entries for up to 4 hours unasked. So it is
+    /// longer than that; a client that is gone costs a frame per round and nothing else.
     pub client_expiry: Duration,
     /// At most one corrective burst, and one report, per address, interface and this time. RFC 5227 §2.4(c) lets a
     /// host defend without end, one announcement per DEFEND_INTERVAL of 10 s, so that two defenders do not flood the
@@ -49,7 +51,7 @@ impl Default for Settings {
             stale_after: Duration::from_millis(50),
             clients_per_address: 64,
             clients_total: 16_384,
-            client_expiry: Duration::from_secs(600),
+            client_expiry: Duration::from_secs(15_000),
             defend_interval: Duration::from_secs(1),
             early_repeats: EarlyRepeats::Send,
         }
