@@ -115,3 +115,123 @@ fn chosen(
 ) -> BTreeSet<InterfaceIndex> {
     interfaces.iter().filter(|(_, interface)| choice.include(&interface.name)).map(|(index, _)| *index).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Interface;
+    use herald_crds::model::ServiceKey;
+    use herald_desire::{Address as Desired, Desired as All};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn me() -> Me {
+        Me { node: "a".to_owned(), address: None, port: 7790 }
+    }
+
+    fn node(addresses: &[&str]) -> NodeFacts {
+        NodeFacts { addresses: addresses.iter().map(|text| ip(text)).collect(), ..NodeFacts::default() }
+    }
+
+    /// Nodes a and b on one LAN, dual stack; c has IPv6 only.
+    fn picture(interfaces: Interfaces) -> Picture {
+        let address = |text: &str| {
+            let address = Desired {
+                services: [ServiceKey::new("default", "web")].into(),
+                pool: "lan".to_owned(),
+                candidates: ["a".to_owned(), "b".to_owned()].into(),
+                preference: BTreeMap::new(),
+                interfaces: interfaces.clone(),
+                order_by: ip("192.0.2.100"),
+            };
+            (ip(text), address)
+        };
+        Picture {
+            nodes: [
+                ("a".to_owned(), node(&["192.0.2.1", "2001:db8::1"])),
+                ("b".to_owned(), node(&["192.0.2.2", "2001:db8::2"])),
+                ("c".to_owned(), node(&["2001:db8::3"])),
+            ]
+            .into(),
+            desired: All { addresses: [address("192.0.2.100"), address("2001:db8::100")].into() },
+            ..Picture::default()
+        }
+    }
+
+    fn view() -> NodeView {
+        let interface = |name: &str, addresses: &[&str]| Interface {
+            name: name.to_owned(),
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            up: true,
+            neighbours: true,
+            enslaved: false,
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            gateways: Vec::new(),
+        };
+        NodeView {
+            interfaces: [
+                (2, interface("eth0", &["192.0.2.1/24", "2001:db8::1/64"])),
+                (3, interface("eth1", &["198.51.100.1/24"])),
+            ]
+            .into(),
+            neighbours: [(ip("192.0.2.2"), [2, 0, 0, 0, 0, 2]), (ip("192.0.2.77"), [2, 0, 0, 0, 0, 0x77])].into(),
+        }
+    }
+
+    #[test]
+    fn heartbeats_go_to_the_nodes_that_speak_this_node_s_family() {
+        let orders = orders(&me(), &picture(Interfaces::All), &view()).unwrap();
+        assert_eq!(orders.heartbeat, "192.0.2.1:7790".parse().unwrap());
+        assert_eq!(orders.members, [(NodeId::of("b"), "192.0.2.2:7790".parse().unwrap())].into());
+
+        let by_choice = Me { address: Some(ip("2001:db8::1")), ..me() };
+        let orders = super::orders(&by_choice, &picture(Interfaces::All), &view()).unwrap();
+        assert_eq!(orders.heartbeat, "[2001:db8::1]:7790".parse().unwrap());
+        assert_eq!(orders.members.len(), 2, "c speaks IPv6");
+    }
+
+    #[test]
+    fn only_members_count_as_peers() {
+        let orders = orders(&me(), &picture(Interfaces::All), &view()).unwrap();
+        assert_eq!(orders.peers, [MacAddr([2, 0, 0, 0, 0, 2])].into());
+    }
+
+    #[test]
+    fn an_address_is_answered_on_the_interfaces_that_its_advertisement_names() {
+        for (choice, expected) in [
+            (Interfaces::All, vec![2, 3]),
+            (Interfaces::Named(["eth1".to_owned()].into()), vec![3]),
+            (Interfaces::Named(["eth9".to_owned()].into()), vec![]),
+        ] {
+            let orders = orders(&me(), &picture(choice), &view()).unwrap();
+            for ip in [ip("192.0.2.100"), ip("2001:db8::100")] {
+                let found: Vec<_> = orders.addresses[&ip].interfaces.iter().map(|index| index.0).collect();
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_without_a_place_on_the_segment_says_what_is_missing() {
+        let unknown = Me { node: "z".to_owned(), ..me() };
+        assert_eq!(orders(&unknown, &picture(Interfaces::All), &view()), Err(Missing::Node("z".to_owned())));
+        let mut bare = picture(Interfaces::All);
+        bare.nodes.insert("a".to_owned(), node(&[]));
+        assert_eq!(orders(&me(), &bare, &view()), Err(Missing::Address("a".to_owned())));
+        assert_eq!(
+            orders(&me(), &picture(Interfaces::All), &NodeView::default()),
+            Err(Missing::Interface(ip("192.0.2.1")))
+        );
+    }
+
+    #[test]
+    fn a_link_without_carrier_is_said() {
+        let mut view = view();
+        view.interfaces.get_mut(&2).unwrap().up = false;
+        let orders = orders(&me(), &picture(Interfaces::All), &view).unwrap();
+        assert_eq!(orders.link, Link::Down);
+        assert!(!orders.interfaces.contains_key(&InterfaceIndex(2)), "nothing is announced there");
+    }
+}

@@ -242,3 +242,74 @@ fn replace<T: Clone>(objects: &mut BTreeMap<String, T>, key: &Key, new: Option<&
 fn service_key(key: &Key) -> ServiceKey {
     ServiceKey::new(key.namespace.clone(), key.name.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key { namespace: "default".to_owned(), name: name.to_owned() }
+    }
+
+    fn touched(kind: &mut Kind<u8>, change: Change<u8>) -> Vec<(String, Option<u8>, Option<u8>)> {
+        let mut touched = Vec::new();
+        kind.apply(change, |key, old, new| touched.push((key.name.clone(), old.copied(), new.copied())));
+        touched
+    }
+
+    #[test]
+    fn a_list_touches_only_what_differs() {
+        let mut kind = Kind::new("Number");
+        touched(
+            &mut kind,
+            Change::Reset { objects: [(key("a"), 1), (key("b"), 2), (key("c"), 3)].into(), invalid: vec![] },
+        );
+        let again = Change::Reset { objects: [(key("a"), 1), (key("b"), 4)].into(), invalid: vec![] };
+        assert_eq!(
+            touched(&mut kind, again),
+            [("c".to_owned(), Some(3), None), ("b".to_owned(), Some(2), Some(4))],
+            "a is as it was"
+        );
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_stays_as_it_was_known() {
+        let mut kind = Kind::new("Number");
+        touched(&mut kind, Change::Apply(key("a"), 1));
+        assert_eq!(touched(&mut kind, Change::Invalid(key("a"), "not a number".to_owned())), []);
+        let list = Change::Reset { objects: [].into(), invalid: vec![(key("a"), "not a number".to_owned())] };
+        assert_eq!(touched(&mut kind, list), []);
+        assert_eq!(kind.objects, [(key("a"), 1)].into());
+        assert_eq!(
+            touched(&mut kind, Change::Delete(key("a"))),
+            [("a".to_owned(), Some(1), None)],
+            "a delete acts by key"
+        );
+    }
+
+    #[test]
+    fn there_is_no_picture_before_every_kind_was_listed() {
+        fn empty<T>() -> Change<T> {
+            Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }
+        }
+        let mut registry = prometheus_client::registry::Registry::default();
+        let metrics = Metrics::new("a", &mut registry);
+        let mut snapshot = Snapshot::new(Settings {
+            node: "a".to_owned(),
+            namespace: "herald-system".to_owned(),
+            class: None,
+            ignore_exclude_label: false,
+        });
+        for news in [
+            News::Pool(empty()),
+            News::L2Advertisement(empty()),
+            News::Node(empty()),
+            News::Service(empty()),
+            News::Slice(empty()),
+        ] {
+            assert_eq!(snapshot.picture(&metrics), None);
+            snapshot.apply(news);
+        }
+        assert_eq!(snapshot.picture(&metrics), Some(Picture::default()));
+    }
+}
