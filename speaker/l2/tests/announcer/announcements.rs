@@ -197,6 +197,31 @@ fn an_address_that_comes_back_is_announced_anew() {
 }
 
 #[test]
+fn an_address_lost_and_won_within_its_announcement_has_one_schedule() {
+    for pause in [0, 5] {
+        let mut bed = Bed::new();
+        bed.own(&[VIP4.into(), VIP6.into()]);
+        bed.run(ms(5));
+        bed.stand_by(VIP4);
+        bed.stand_by(VIP6);
+        bed.run(ms(pause));
+        bed.forget();
+        bed.own(&[VIP4.into(), VIP6.into()]);
+        bed.run(ms(60_000));
+
+        let rounds = |ip: IpAddr| -> Vec<_> {
+            let round = |seen: &Observed| match *seen {
+                Observed::Announced { ip: at, round, .. } if at == ip => Some(round),
+                _ => None,
+            };
+            bed.observed.iter().filter_map(round).collect()
+        };
+        assert_eq!(rounds(VIP4.into()), (0..8).collect::<Vec<_>>());
+        assert_eq!(rounds(VIP6.into()), (0..6).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_new_mac_or_a_new_interface_is_announced() {
     let mut bed = Bed::settled();
     bed.wanted.interfaces.get_mut(&LAN).unwrap().mac = MacAddr([2, 0, 0, 0, 0, 0x55]);

@@ -112,7 +112,8 @@ fn a_standby_says_nothing_and_remembers_who_asked() {
     bed.stand_by(VIP4);
     bed.stand_by(VIP6);
 
-    for frame in both_requests(7).into_iter().chain([dad(VIP6, mac(9)), who_has(VIP4, (mac(9), ip4(0)))]) {
+    for frame in both_requests(7).into_iter().chain([dad(VIP6, mac(9)), who_has(VIP4, (mac(9), Ipv4Addr::UNSPECIFIED))])
+    {
         bed.receive(&frame);
     }
     bed.run(ms(60_000));

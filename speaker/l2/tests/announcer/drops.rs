@@ -1,6 +1,7 @@
 //! Bad and foreign frames: each reason once, seen from outside, and none leads to a frame.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use herald_l2::{Drop, InterfaceIndex, MacAddr, Observed};
 
@@ -58,6 +59,8 @@ fn every_reason_has_a_frame_that_shows_it() {
         ("ARP for a neighbour", who_has(other, (mac(7), ip4(7))), Drop::NotOurAddress),
         ("NDP for a neighbour", solicit(other6, (mac(7), ip6(7))), Drop::NotOurAddress),
         ("a neighbour's reply", arp(MAC, 2, (mac(7), ip4(7)), (MAC, ip4(1))), Drop::NothingAsked),
+        ("a reply to everybody", arp(MacAddr::BROADCAST, 2, (mac(7), ip4(7)), (MAC, VIP4)), Drop::NothingAsked),
+        ("a reply from nobody", arp(MAC, 2, (mac(7), Ipv4Addr::UNSPECIFIED), (MAC, VIP4)), Drop::NothingAsked),
         (
             "a neighbour's advertisement",
             ndp((mac(7), MAC), ip6(7), LINK_LOCAL, 136, 0x60, ip6(7), Some(mac(7))),
@@ -98,5 +101,5 @@ fn reasons_have_distinct_words() {
 
 fn dad_with_option() -> Vec<u8> {
     let group = group(VIP6);
-    ndp((mac(7), group_mac(group)), std::net::Ipv6Addr::UNSPECIFIED, group, 135, 0, VIP6, Some(mac(7)))
+    ndp((mac(7), group_mac(group)), Ipv6Addr::UNSPECIFIED, group, 135, 0, VIP6, Some(mac(7)))
 }
