@@ -72,16 +72,8 @@ fn rounds_are_repeated_at_these_times_and_then_never_again() {
 
     bed.run(Duration::from_secs(3_600));
 
-    let rounds = |vip: IpAddr| -> Vec<u128> {
-        let broadcast = |said: &Said| match *said {
-            Said::ArpRequest { sender, target, .. } => sender.0 == vip && target == vip,
-            Said::Advertisement { target, destination, .. } => target.0 == vip && destination == ALL_NODES,
-            _ => false,
-        };
-        bed.sent.iter().filter(|(_, _, said)| broadcast(said)).map(|(at, _, _)| at.as_millis()).collect()
-    };
-    assert_eq!(rounds(VIP4.into()), [0, 10, 50, 200, 500, 1_100, 2_100, 5_000]);
-    assert_eq!(rounds(VIP6.into()), [0, 10, 50, 200, 1_000, 2_000]);
+    assert_eq!(rounds(&bed, VIP4.into()), V4_MS);
+    assert_eq!(rounds(&bed, VIP6.into()), V6_MS);
     assert_eq!(bed.announcer.deadline(), None);
 }
 
@@ -206,18 +198,12 @@ fn an_address_lost_and_won_within_its_announcement_has_one_schedule() {
         bed.stand_by(VIP6);
         bed.run(ms(pause));
         bed.forget();
+        bed.start = bed.now;
         bed.own(&[VIP4.into(), VIP6.into()]);
         bed.run(ms(60_000));
 
-        let rounds = |ip: IpAddr| -> Vec<_> {
-            let round = |seen: &Observed| match *seen {
-                Observed::Announced { ip: at, round, .. } if at == ip => Some(round),
-                _ => None,
-            };
-            bed.observed.iter().filter_map(round).collect()
-        };
-        assert_eq!(rounds(VIP4.into()), (0..8).collect::<Vec<_>>());
-        assert_eq!(rounds(VIP6.into()), (0..6).collect::<Vec<_>>());
+        assert_eq!(rounds(&bed, VIP4.into()), V4_MS);
+        assert_eq!(rounds(&bed, VIP6.into()), V6_MS);
     }
 }
 
@@ -289,11 +275,6 @@ fn a_thousand_addresses_are_announced_in_order_at_the_pace() {
     bed.own(&vips);
     bed.run(ms(60_000));
 
-    let broadcast = |said: &Said| match *said {
-        Said::ArpRequest { sender, target, .. } => (sender.0 == target).then_some(target),
-        Said::Advertisement { destination, target, .. } => (destination == ALL_NODES).then_some(target.0),
-        _ => None,
-    };
     let first: Vec<_> = bed.sent.iter().take(1_000).filter_map(|(_, _, said)| broadcast(said)).collect();
     assert_eq!(first.len(), 1_000, "nothing but broadcasts first");
     let distinct: std::collections::BTreeSet<_> = first.iter().collect();
@@ -319,4 +300,21 @@ fn a_thousand_addresses_are_announced_in_order_at_the_pace() {
 
 fn announced(ip: impl Into<IpAddr>, round: u8, frames: u32) -> Observed {
     Observed::Announced { ip: ip.into(), interface: LAN, cause: Cause::Gained, round, frames }
+}
+
+const V4_MS: [u128; 8] = [0, 10, 50, 200, 500, 1_100, 2_100, 5_000];
+const V6_MS: [u128; 6] = [0, 10, 50, 200, 1_000, 2_000];
+
+/// The address that a frame announces to everybody, once a round.
+fn broadcast(said: &Said) -> Option<IpAddr> {
+    match *said {
+        Said::ArpRequest { sender, target, .. } => (sender.0 == target).then_some(target),
+        Said::Advertisement { destination, target, .. } => (destination == ALL_NODES).then_some(target.0),
+        _ => None,
+    }
+}
+
+/// When an address was announced to everybody, in ms.
+fn rounds(bed: &Bed, vip: IpAddr) -> Vec<u128> {
+    bed.sent.iter().filter(|(_, _, said)| broadcast(said) == Some(vip)).map(|(at, _, _)| at.as_millis()).collect()
 }
