@@ -13,7 +13,10 @@ use herald_tests::{
 };
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,6 +34,7 @@ fn pods_are_real_and_services_reach_them() -> Result<()> {
     a_killed_pod_is_started_again(&cluster)?;
     a_deleted_pod_ends_and_another_takes_its_place(&cluster)?;
     a_token_reaches_the_api_server_with_its_own_rights_only(&cluster)?;
+    a_pod_may_do_what_its_spec_gives_it_and_nothing_else(&cluster)?;
     the_api_server_stops_and_comes_back(&cluster)?;
     drop(cluster);
     nothing_is_left_of(&lab)
@@ -110,21 +114,14 @@ fn a_deleted_pod_ends_and_another_takes_its_place(cluster: &Cluster) -> Result<(
 }
 
 fn a_token_reaches_the_api_server_with_its_own_rights_only(cluster: &Cluster) -> Result<()> {
-    let pid = cluster.pod_pid("default", "web-")?.to_string();
+    let pid = cluster.pod_pid("default", "web-")?;
     // In the pod's network and root directory, with the file that the kubelet put there.
     let ask = |path: &str| {
         let script = format!(
             "d=/var/run/secrets/kubernetes.io/serviceaccount; curl -sS --max-time 5 --cacert $d/ca.crt -H \"Authorization: Bearer $(cat $d/token)\" \
              -w ' %{{http_code}}' https://kubernetes.default.svc{path} --connect-to ::10.96.0.1:443"
         );
-        let output = std::process::Command::new("nsenter")
-            .args(["--target", &pid, "--mount", "--net", "--root", "--", "sh", "-c", &script])
-            .output()?;
-        Ok::<_, anyhow::Error>(format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ))
+        in_container(pid, &script)
     };
     let version = ask("/version")?;
     ensure!(version.ends_with(" 200"), "the token is accepted: {version}");
@@ -134,6 +131,58 @@ fn a_token_reaches_the_api_server_with_its_own_rights_only(cluster: &Cluster) ->
         "and may nothing more: {nodes}"
     );
     Ok(())
+}
+
+fn a_pod_may_do_what_its_spec_gives_it_and_nothing_else(cluster: &Cluster) -> Result<()> {
+    cluster.apply(RIGHTS)?;
+    cluster.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "pod/host", "pod/nobody"])?;
+    let host = cluster.pod_pid("default", "host")?;
+    let (bits, user, locked) = rights(host)?;
+    // CAP_NET_RAW is number 13.
+    ensure!(
+        (bits, user, locked) == (1 << 13, 0, true),
+        "the host pod: {bits:#x}, user {user}, no new privileges {locked}"
+    );
+    ensure!(
+        cluster.wire().nodes.iter().any(|node| node.namespace.processes().is_ok_and(|inside| inside.contains(&host))),
+        "it is in a node's network"
+    );
+    let write = |pid: Pid, path: &str| in_container(pid, &format!("touch {path} 2>&1 || true"));
+    ensure!(write(host, "/file")?.contains("Read-only file system"), "its root directory is read-only");
+    ensure!(write(host, "/data/file")?.is_empty(), "but not its volume");
+
+    let nobody = cluster.pod_pid("default", "nobody")?;
+    let (bits, user, locked) = rights(nobody)?;
+    ensure!(
+        bits != 0 && (user, locked) == (65534, false),
+        "the other pod: {bits:#x}, user {user}, no new privileges {locked}"
+    );
+    let seen = in_container(nobody, "cat /secret/a /config/b")?;
+    let environment = fs::read_to_string(format!("/proc/{nobody}/environ"))?;
+    ensure!(seen == "fromsecretfromconfig", "its volumes have the objects' content: {seen}");
+    let variables: Vec<&str> = environment.split('\0').collect();
+    for expected in ["SECRET=fromsecret", "BOTH=fromsecret on nobody", "KUBERNETES_SERVICE_HOST=10.96.0.1"] {
+        ensure!(variables.contains(&expected), "{expected} is not in its environment: {variables:?}");
+    }
+    Ok(())
+}
+
+/// The capabilities that a process can ever have, its user, and whether it can gain no privileges.
+fn rights(pid: Pid) -> Result<(u64, u32, bool)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let word = |key: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {key} in {status}"))
+    };
+    Ok((u64::from_str_radix(word("CapBnd:")?, 16)?, word("Uid:")?.parse()?, word("NoNewPrivs:")? == "1"))
+}
+
+/// Runs a script in a container's root directory and network.
+fn in_container(pid: Pid, script: &str) -> Result<String> {
+    let target = pid.to_string();
+    let arguments = ["--target", &target, "--mount", "--net", "--root", "--", "sh", "-c", script];
+    let output = std::process::Command::new("nsenter").args(arguments).output()?;
+    Ok(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
 }
 
 fn the_api_server_stops_and_comes_back(cluster: &Cluster) -> Result<()> {
@@ -237,4 +286,57 @@ spec:
   ports:
     - port: 80
       targetPort: 8080
+";
+
+const RIGHTS: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData: {a: fromsecret}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {b: fromconfig}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: host}
+spec:
+  hostNetwork: true
+  volumes:
+    - name: data
+      emptyDir: {}
+  containers:
+    - name: c
+      image: x
+      volumeMounts:
+        - {name: data, mountPath: /data}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL], add: [NET_RAW]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: nobody}
+spec:
+  securityContext: {runAsNonRoot: true, runAsUser: 65534, runAsGroup: 65534}
+  volumes:
+    - name: s
+      secret: {secretName: s}
+    - name: c
+      configMap: {name: c}
+  containers:
+    - name: c
+      image: x
+      env:
+        - name: SECRET
+          valueFrom:
+            secretKeyRef: {name: s, key: a}
+        - name: BOTH
+          value: $(SECRET) on $(HOSTNAME)
+      volumeMounts:
+        - {name: s, mountPath: /secret, readOnly: true}
+        - {name: c, mountPath: /config}
 ";

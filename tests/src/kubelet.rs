@@ -26,6 +26,7 @@ mod node;
 mod pod;
 mod probe;
 pub mod root;
+mod spec;
 mod status;
 mod volumes;
 

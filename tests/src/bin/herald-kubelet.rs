@@ -76,7 +76,13 @@ fn main() -> ExitCode {
 
 impl Run {
     fn run(self) -> Result<()> {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+        // The client tells of every refused connection at the start; what fails for good is told here.
+        let filter = tracing_subscriber::EnvFilter::new("info,kube_client=off,kube_runtime=off");
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
         let labels = self
             .labels
             .iter()

@@ -14,9 +14,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use k8s_openapi::{
-    api::core::v1::{Capabilities, ConfigMap, Container, Pod, PodCondition, Probe, Secret},
+    api::core::v1::{ConfigMap, Container, Pod, PodCondition, Secret},
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::Timestamp,
 };
@@ -32,12 +32,10 @@ use tokio::{
 
 use super::{
     Kubelet, Wish,
-    container::{self, Restart, Stop},
+    container::{self, Stop},
     env::{self, Sources},
-    image,
     network::Network,
-    probe::Look,
-    root::{Mount, Plan, Rights},
+    spec::{self, Ground},
     status::{self, Report, View},
     volumes::{self, Volumes},
 };
@@ -207,7 +205,16 @@ impl Life {
         let (tell, mut reports) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for (index, container) in containers.iter().enumerate() {
-            let made = match self.container(container, init, sources, volumes, network) {
+            let ground = Ground {
+                settings: &self.kubelet.settings,
+                pod: &self.pod,
+                directory: &self.directory,
+                addresses: &self.addresses,
+                network,
+                sources,
+                volumes,
+            };
+            let made = match spec::decide(&ground, container, init) {
                 Ok(made) => made,
                 Err(error) => {
                     tracing::warn!(
@@ -363,91 +370,6 @@ impl Life {
             changed
         });
     }
-
-    /// Everything about one container, decided.
-    fn container(
-        &self,
-        container: &Container,
-        init: bool,
-        sources: &Sources,
-        volumes: &Volumes,
-        network: Option<&Path>,
-    ) -> Result<container::Container> {
-        let settings = &self.kubelet.settings;
-        let pod = &self.pod;
-        let spec = pod.spec.as_ref().context("the pod has no spec")?;
-        let image = image::resolve(&settings.programs, container.image.as_deref().unwrap_or_default())?;
-        let mut environment = env::environment(pod, container, sources)?;
-        let entry = format!("/{}", image.name);
-        let mut command = vec![entry.clone()];
-        if image.own {
-            let expand = |text: &String| env::expand(text, &environment);
-            if let Some(given) = container.command.as_ref().filter(|given| !given.is_empty()) {
-                command = given.iter().map(expand).collect();
-                if Path::new(&command[0]).file_name() == Path::new(&entry).file_name() {
-                    command[0] = entry;
-                }
-            }
-            command.extend(container.args.iter().flatten().map(expand));
-        } else {
-            // The stand-in knows nothing of the image's arguments: it serves the ports that are declared.
-            environment.extend(stand_in_environment(pod, container, settings.node.as_str()));
-        }
-        let mut mounts = Vec::new();
-        for mount in container.volume_mounts.iter().flatten() {
-            let volume =
-                volumes.paths.get(&mount.name).with_context(|| format!("there is no volume \"{}\"", mount.name))?;
-            let source = mount.sub_path.as_ref().map_or_else(|| volume.clone(), |path| volume.join(path));
-            mounts.push(Mount {
-                source,
-                target: PathBuf::from(&mount.mount_path),
-                read_only: mount.read_only == Some(true),
-            });
-        }
-        let directory = self.directory.join(&container.name);
-        let root = directory.join("root");
-        std::fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
-        let address = *self.addresses.first().context("the pod has no address")?;
-        let look = |probe: &Option<Probe>| -> Result<Option<Look>> {
-            probe.as_ref().map(|probe| Look::new(probe, container, address).map_err(anyhow::Error::msg)).transpose()
-        };
-        let policy = match spec.restart_policy.as_deref() {
-            Some("Never") => Restart::Never,
-            Some("OnFailure") => Restart::OnFailure,
-            _ if init => Restart::OnFailure,
-            _ => Restart::Always,
-        };
-        let pre_stop = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
-        let sleep =
-            pre_stop.and_then(|hook| hook.sleep.as_ref()).map_or(0, |sleep| sleep.seconds.max(0).unsigned_abs());
-        Ok(container::Container {
-            plan: Plan {
-                network: network.map(Path::to_owned),
-                hostname: network.is_some().then(|| name(pod).to_owned()),
-                root,
-                program: image.program,
-                command,
-                environment,
-                directory: container.working_dir.as_ref().map(PathBuf::from),
-                mounts,
-                rights: rights(pod, container)?,
-            },
-            plan_file: directory.join("plan.json"),
-            log: log_file(&settings.logs, namespace(pod), name(pod), &container.name),
-            id: format!("{}-{}", pod.metadata.uid.as_deref().unwrap_or_default(), container.name),
-            startup: look(&container.startup_probe)?,
-            liveness: look(&container.liveness_probe)?,
-            readiness: look(&container.readiness_probe)?,
-            restart: policy,
-            restart_delay: settings.restart_delay,
-            pre_stop: Duration::from_secs(sleep),
-        })
-    }
-}
-
-/// The file with a container's output.
-pub(crate) fn log_file(logs: &Path, namespace: &str, pod: &str, container: &str) -> PathBuf {
-    logs.join(format!("{namespace}_{pod}_{container}.log"))
 }
 
 async fn write_statuses(kubelet: Arc<Kubelet>, pod: Pod, mut values: watch::Receiver<Value>) {
@@ -470,101 +392,18 @@ async fn write_statuses(kubelet: Arc<Kubelet>, pod: Pod, mut values: watch::Rece
     }
 }
 
-/// What a container runtime gives a container that asks for nothing.
-const USUAL_CAPABILITIES: [&str; 14] = [
-    "audit_write",
-    "chown",
-    "dac_override",
-    "fowner",
-    "fsetid",
-    "kill",
-    "mknod",
-    "net_bind_service",
-    "net_raw",
-    "setfcap",
-    "setgid",
-    "setpcap",
-    "setuid",
-    "sys_chroot",
-];
-
-fn rights(pod: &Pod, container: &Container) -> Result<Rights> {
-    let context = container.security_context.clone().unwrap_or_default();
-    let shared = pod.spec.as_ref().and_then(|spec| spec.security_context.clone()).unwrap_or_default();
-    let id = |own: Option<i64>, shared: Option<i64>| {
-        u32::try_from(own.or(shared).unwrap_or(0)).context("a user or group is too large")
-    };
-    let user = id(context.run_as_user, shared.run_as_user)?;
-    if user == 0 && context.run_as_non_root.or(shared.run_as_non_root) == Some(true) {
-        bail!("container has runAsNonRoot and image will run as root");
-    }
-    let mut groups: Vec<i64> = shared.supplemental_groups.unwrap_or_default();
-    groups.extend(shared.fs_group);
-    let privileged = context.privileged == Some(true);
-    Ok(Rights {
-        privileged,
-        user,
-        group: id(context.run_as_group, shared.run_as_group)?,
-        groups: groups.into_iter().map(u32::try_from).collect::<Result<_, _>>().context("a group is too large")?,
-        capabilities: capabilities(&context.capabilities.unwrap_or_default()),
-        no_new_privileges: context.allow_privilege_escalation == Some(false) && !privileged,
-        read_only_root: context.read_only_root_filesystem == Some(true),
-    })
-}
-
-fn capabilities(asked: &Capabilities) -> Vec<String> {
-    let plain = |name: &String| name.to_lowercase().trim_start_matches("cap_").to_owned();
-    let dropped: Vec<String> = asked.drop.iter().flatten().map(plain).collect();
-    let added: Vec<String> = asked.add.iter().flatten().map(plain).collect();
-    let usual = USUAL_CAPABILITIES.iter().map(ToString::to_string);
-    let mut all: Vec<String> =
-        usual.filter(|name| !dropped.contains(&"all".to_owned()) && !dropped.contains(name)).collect();
-    all.extend(added);
-    all.sort();
-    all.dedup();
-    all
-}
-
-fn stand_in_environment(pod: &Pod, container: &Container, node: &str) -> Vec<(String, String)> {
-    let ports: Vec<String> = container
-        .ports
-        .iter()
-        .flatten()
-        .map(|port| format!("{}/{}", port.container_port, port.protocol.as_deref().unwrap_or("TCP").to_lowercase()))
-        .collect();
-    [("POD_NAME", name(pod)), ("POD_NAMESPACE", namespace(pod)), ("NODE_NAME", node), ("PORTS", &ports.join(","))]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
-}
-
 fn host_network(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true)
 }
 
-fn name(pod: &Pod) -> &str {
+pub(super) fn name(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn namespace(pod: &Pod) -> &str {
+pub(super) fn namespace(pod: &Pod) -> &str {
     pod.metadata.namespace.as_deref().unwrap_or("default")
 }
 
 fn now() -> Time {
     Time(Timestamp::now())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn capabilities_are_the_usual_ones_without_the_dropped_and_with_the_added() {
-        let asked = |add: &[&str], drop: &[&str]| Capabilities {
-            add: Some(add.iter().map(ToString::to_string).collect()),
-            drop: Some(drop.iter().map(ToString::to_string).collect()),
-        };
-        assert_eq!(capabilities(&asked(&["NET_RAW", "CAP_SYS_NICE"], &["ALL"])), ["net_raw", "sys_nice"]);
-        assert!(!capabilities(&asked(&[], &["NET_RAW"])).contains(&"net_raw".to_owned()));
-        assert_eq!(capabilities(&Capabilities::default()).len(), USUAL_CAPABILITIES.len());
-    }
 }
