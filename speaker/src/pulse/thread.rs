@@ -38,6 +38,7 @@ pub(super) struct Thread {
     orders: Option<Arc<Orders>>,
     owned: BTreeSet<IpAddr>,
     suspended: bool,
+    changed: bool,
     heartbeat: Option<(SocketAddr, UdpSocket)>,
     sockets: BTreeMap<(InterfaceIndex, Neighbour), PacketSocket>,
     groups: Groups,
@@ -67,6 +68,7 @@ impl Thread {
             orders: None,
             owned: BTreeSet::new(),
             suspended: false,
+            changed: false,
             heartbeat: None,
             sockets: BTreeMap::new(),
             groups: Groups::default(),
@@ -145,7 +147,8 @@ impl Thread {
         );
         self.election.handle(now, ElectionEvent::Link(orders.link));
         self.orders = Some(orders);
-        self.announce(now);
+        // The announcer hears of it in `settle`, when the election has said what this node still owns.
+        self.changed = true;
     }
 
     fn bind(&mut self, address: SocketAddr) {
@@ -193,7 +196,7 @@ impl Thread {
 
     /// Does what the election decided. However many addresses move, the announcer hears of them once.
     fn settle(&mut self, now: Instant) {
-        let mut moved = false;
+        let mut moved = std::mem::take(&mut self.changed);
         let mut reasserted = Vec::new();
         while let Some(action) = self.election.poll() {
             match action {
