@@ -2,13 +2,22 @@
 
 mod claim;
 mod election;
+mod handover;
+mod liveness;
+mod member;
 mod node;
 mod order;
+mod owner;
+mod phase;
+mod receive;
+mod send;
 mod timing;
 mod vocabulary;
+mod watch;
 mod wire;
 
-pub use election::{Election, Health, MemberView, OwnerView};
+pub use election::{Election, MemberView, OwnerView};
+pub use member::Health;
 pub use node::NodeId;
 pub use timing::{Timing, UnsafeTiming};
 pub use vocabulary::{

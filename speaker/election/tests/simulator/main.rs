@@ -1,0 +1,10 @@
+//! A cluster in virtual time: one seed, one run, no sleeping.
+//!
+//! `world` is the machine room (clock, wires, faults, oracles), `faults` the rows of the fault matrix, `storms` random faults by the
+//! hundred, `drops` one datagram per reason of refusal. `HERALD_SEEDS=10000` makes the storms as many.
+
+mod drops;
+mod faults;
+mod planned;
+mod storms;
+mod world;

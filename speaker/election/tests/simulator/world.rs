@@ -1,0 +1,570 @@
+//! Virtual nodes on a virtual switch.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use herald_election::{
+    Action, Address, Election, Event, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings, Timing, Wanted,
+    Witness,
+};
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) const fn us(us: u64) -> Duration {
+    Duration::from_micros(us)
+}
+
+/// SplitMix64: small, seeded, good enough for dice.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    }
+
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.draw() % most.max(1)
+    }
+
+    pub(crate) fn chance(&mut self, p: f64) -> bool {
+        p > 0.0 && (self.draw() >> 11) as f64 / (1_u64 << 53) as f64 <= p
+    }
+}
+
+/// One direction between two nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wire {
+    pub(crate) cut: bool,
+    pub(crate) loss: f64,
+    /// Gilbert-Elliott: into the bad state, out of it (per packet); in it everything is lost.
+    pub(crate) burst: (f64, f64),
+    bad: bool,
+    pub(crate) delay: Duration,
+    pub(crate) jitter: Duration,
+    pub(crate) duplicate: f64,
+}
+
+const WIRE: Wire =
+    Wire { cut: false, loss: 0.0, burst: (0.0, 1.0), bad: false, delay: us(100), jitter: us(200), duplicate: 0.0 };
+
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) election: Option<Election>,
+    incarnation: u64,
+    frozen: bool,
+    waiting: Vec<(SocketAddr, Vec<u8>)>,
+    wake: Option<Duration>,
+    pub(crate) carrier: bool,
+    /// Something that is no speaker answers on this node's side.
+    pub(crate) neighbour: bool,
+    pub(crate) owned: BTreeMap<IpAddr, u64>,
+    pub(crate) suspended: bool,
+    pub(crate) members: BTreeSet<usize>,
+}
+
+/// What happened to an address, or was reported.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Gain { ip: IpAddr, reason: GainReason, from: Option<NodeId>, silent_for: Option<Duration> },
+    Lose { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
+    Reassert { ip: IpAddr },
+    Suspend,
+    Resume,
+    Left,
+    Saw(Observed),
+}
+
+pub(crate) type Log = Vec<(Duration, usize, News)>;
+
+enum Happening {
+    Arrive { to: usize, from: SocketAddr, bytes: Vec<u8> },
+    Wake(usize),
+    Neighbour(usize),
+    Script(Box<dyn FnOnce(&mut World)>),
+}
+
+struct Due(Duration, u64, Happening);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.0, other.1).cmp(&(self.0, self.1))
+    }
+}
+
+pub(crate) struct World {
+    base: Instant,
+    pub(crate) now: Duration,
+    heap: BinaryHeap<Due>,
+    count: u64,
+    pub(crate) dice: Dice,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) wires: BTreeMap<(usize, usize), Wire>,
+    pub(crate) timing: Timing,
+    pub(crate) witness: Witness,
+    pub(crate) addresses: BTreeMap<IpAddr, Address>,
+    pub(crate) log: Log,
+    /// Per address: since when so many nodes answer for it.
+    pub(crate) answering: BTreeMap<IpAddr, Vec<(Duration, usize)>>,
+    claims: BTreeMap<(IpAddr, u64), usize>,
+    /// How late a process wakes at most.
+    pub(crate) lateness: Duration,
+    /// Every datagram sent, if recording.
+    pub(crate) record: Option<Vec<(usize, SocketAddr, Vec<u8>)>>,
+    pub(crate) seed: u64,
+}
+
+impl World {
+    /// So many nodes with a wire between each two, all candidates for so many addresses, none started.
+    pub(crate) fn new(seed: u64, nodes: usize, addresses: usize) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one instant from which virtual time is counted")]
+        let base = Instant::now();
+        let node = |index: usize| Node {
+            id: NodeId::of(&format!("node-{index}")),
+            address: SocketAddr::new(Ipv4Addr::new(192, 0, 2, index as u8 + 1).into(), 7790),
+            election: None,
+            incarnation: 1_700_000_000_000,
+            frozen: false,
+            waiting: Vec::new(),
+            wake: None,
+            carrier: true,
+            neighbour: true,
+            owned: BTreeMap::new(),
+            suspended: false,
+            members: (0..nodes).collect(),
+        };
+        let nodes: Vec<_> = (0..nodes).map(node).collect();
+        let pairs = (0..nodes.len()).flat_map(|a| (0..nodes.len()).map(move |b| (a, b)));
+        let wires = pairs.map(|pair| (pair, WIRE)).collect();
+        let candidates: BTreeSet<_> = nodes.iter().map(|node| node.id).collect();
+        let addresses = (0..addresses).map(|index| {
+            let ip = vip(index);
+            (ip, Address { candidates: candidates.clone(), order_by: ip })
+        });
+        let addresses: BTreeMap<_, _> = addresses.collect();
+        let answering = addresses.keys().map(|ip| (*ip, vec![(Duration::ZERO, 0)])).collect();
+        Self {
+            base,
+            now: Duration::ZERO,
+            heap: BinaryHeap::new(),
+            count: 0,
+            dice: Dice(seed),
+            nodes,
+            wires,
+            timing: Timing::DEFAULT,
+            witness: Witness::Neighbour,
+            addresses,
+            log: Vec::new(),
+            answering,
+            claims: BTreeMap::new(),
+            lateness: ms(1),
+            record: None,
+            seed,
+        }
+    }
+
+    /// All nodes started within 100 ms and settled.
+    pub(crate) fn settled(seed: u64, nodes: usize, addresses: usize) -> Self {
+        let mut world = Self::new(seed, nodes, addresses);
+        world.start_all();
+        world.run(ms(2_000));
+        world.check_one_owner();
+        world
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            let after = ms(self.dice.below(100));
+            self.after(after, move |world| world.start(index));
+        }
+    }
+
+    // Faults.
+
+    pub(crate) fn start(&mut self, index: usize) {
+        let seed = self.dice.draw();
+        let node = &mut self.nodes[index];
+        node.incarnation += 1 + self.now.as_millis() as u64;
+        let settings = Settings {
+            node: node.id,
+            incarnation: node.incarnation,
+            timing: self.timing,
+            key: key(),
+            seed,
+            witness: self.witness,
+        };
+        node.election = Some(Election::new(settings, self.base + self.now));
+        let carrier = node.carrier;
+        self.set(index);
+        if !carrier {
+            self.feed(index, Event::Link(Link::Down));
+        }
+    }
+
+    pub(crate) fn crash(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        (node.election, node.frozen, node.suspended, node.wake) = (None, false, false, None);
+        node.owned.clear();
+        node.waiting.clear();
+        self.observe();
+    }
+
+    /// The process stands still; what arrives waits.
+    pub(crate) fn freeze(&mut self, index: usize, time: Duration) {
+        if self.nodes[index].frozen || self.nodes[index].election.is_none() {
+            return;
+        }
+        self.nodes[index].frozen = true;
+        self.observe();
+        self.after(time, move |world| {
+            let node = &mut world.nodes[index];
+            node.frozen = false;
+            let waiting = std::mem::take(&mut node.waiting);
+            // The socket keeps what came first.
+            for (from, bytes) in waiting.into_iter().take(100) {
+                world.feed(index, Event::Datagram { from, bytes: &bytes });
+            }
+            world.feed(index, Event::Tick);
+        });
+    }
+
+    pub(crate) fn carrier(&mut self, index: usize, up: bool) {
+        if self.nodes[index].carrier == up {
+            return;
+        }
+        self.nodes[index].carrier = up;
+        if !self.nodes[index].frozen {
+            self.feed(index, Event::Link(if up { Link::Up } else { Link::Down }));
+        }
+    }
+
+    /// Cuts or heals every wire of a node, carriers staying up.
+    pub(crate) fn isolate(&mut self, index: usize, cut: bool) {
+        for (_, wire) in self.wires.iter_mut().filter(|((a, b), _)| *a == index || *b == index) {
+            wire.cut = cut;
+        }
+    }
+
+    /// Cuts what lies between the two sides, and heals what lies within.
+    pub(crate) fn partition(&mut self, side: &[usize]) {
+        for ((a, b), wire) in &mut self.wires {
+            wire.cut = side.contains(a) != side.contains(b);
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        for wire in self.wires.values_mut() {
+            *wire = WIRE;
+        }
+    }
+
+    pub(crate) fn every_wire(&mut self, change: impl Fn(&mut Wire)) {
+        self.wires.values_mut().for_each(change);
+    }
+
+    /// Gives every node what is wanted now.
+    pub(crate) fn set_all(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.set(index);
+        }
+    }
+
+    pub(crate) fn set(&mut self, index: usize) {
+        let members =
+            self.nodes[index].members.iter().filter(|other| **other != index).map(|other| &self.nodes[*other]);
+        let members = members.map(|node| (node.id, node.address)).collect();
+        let wanted = Wanted { members, addresses: self.addresses.clone() };
+        let now = self.base + self.now;
+        if let Some(election) = &mut self.nodes[index].election {
+            election.set(now, wanted);
+        }
+        self.drain(index);
+    }
+
+    pub(crate) fn leave(&mut self, index: usize) {
+        self.feed(index, Event::Leave);
+    }
+
+    pub(crate) fn deliver(&mut self, to: usize, from: SocketAddr, bytes: &[u8]) {
+        self.feed(to, Event::Datagram { from, bytes });
+    }
+
+    // Time.
+
+    pub(crate) fn after(&mut self, delay: Duration, script: impl FnOnce(&mut Self) + 'static) {
+        self.push(self.now + delay, Happening::Script(Box::new(script)));
+    }
+
+    pub(crate) fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.heap.peek().filter(|due| due.0 <= until).map(|due| due.0) {
+            self.now = self.now.max(due);
+            let Some(Due(_, _, happening)) = self.heap.pop() else { break };
+            match happening {
+                Happening::Script(script) => script(self),
+                Happening::Arrive { to, from, bytes } => {
+                    let node = &mut self.nodes[to];
+                    if !node.carrier {
+                    } else if node.frozen {
+                        node.waiting.push((from, bytes));
+                    } else {
+                        self.feed(to, Event::Datagram { from, bytes: &bytes });
+                    }
+                }
+                Happening::Neighbour(index) if !self.nodes[index].frozen => self.feed(index, Event::Neighbour),
+                Happening::Neighbour(_) => {}
+                Happening::Wake(index) => {
+                    let node = &mut self.nodes[index];
+                    let due = node
+                        .election
+                        .as_ref()
+                        .and_then(Election::deadline)
+                        .is_some_and(|at| at <= self.base + self.now);
+                    node.wake = None;
+                    if due && !node.frozen {
+                        self.feed(index, Event::Tick);
+                    } else if !node.frozen {
+                        self.plan(index);
+                    }
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    fn push(&mut self, at: Duration, happening: Happening) {
+        self.count += 1;
+        self.heap.push(Due(at, self.count, happening));
+    }
+
+    fn feed(&mut self, index: usize, event: Event<'_>) {
+        let now = self.base + self.now;
+        if let Some(election) = &mut self.nodes[index].election {
+            election.handle(now, event);
+        }
+        self.drain(index);
+    }
+
+    fn drain(&mut self, index: usize) {
+        while let Some(action) = self.nodes[index].election.as_mut().and_then(Election::poll) {
+            self.act(index, action);
+        }
+        self.observe();
+        self.plan(index);
+    }
+
+    fn plan(&mut self, index: usize) {
+        let Some(at) = self.nodes[index].election.as_ref().and_then(Election::deadline) else { return };
+        let at = at.saturating_duration_since(self.base).max(self.now);
+        if self.nodes[index].wake.is_none_or(|wake| at < wake) {
+            let late = us(self.dice.below(self.lateness.as_micros() as u64));
+            self.nodes[index].wake = Some(at + late);
+            self.push(at + late, Happening::Wake(index));
+        }
+    }
+
+    fn act(&mut self, index: usize, action: Action) {
+        let now = self.now;
+        let seed = self.seed;
+        let node = &mut self.nodes[index];
+        let news = match action {
+            Action::Send { to, datagram } => return self.transmit(index, to, datagram),
+            Action::AskNeighbours => {
+                if node.neighbour && node.carrier {
+                    self.push(now + ms(1), Happening::Neighbour(index));
+                }
+                return;
+            }
+            Action::Gain { ip, epoch, reason, from, silent_for } => {
+                assert!(node.carrier && !node.suspended, "seed {seed}: {now:?} gain of {ip} at {index} while silent");
+                assert!(node.owned.insert(ip, epoch).is_none(), "seed {seed}: {now:?} {index} gained {ip} twice");
+                let claimant = *self.claims.entry((ip, epoch)).or_insert(index);
+                assert_eq!(claimant, index, "seed {seed}: I1, epoch {epoch} of {ip} claimed twice");
+                News::Gain { ip, reason, from, silent_for }
+            }
+            Action::Lose { ip, reason, to } => {
+                assert!(node.owned.remove(&ip).is_some(), "seed {seed}: {now:?} {index} lost {ip} that it had not");
+                News::Lose { ip, reason, to }
+            }
+            Action::Reassert { ip, .. } => {
+                assert!(node.owned.contains_key(&ip), "seed {seed}: {now:?} {index} reasserts {ip} that it has not");
+                News::Reassert { ip }
+            }
+            Action::Suspend => {
+                node.suspended = true;
+                News::Suspend
+            }
+            Action::Resume => {
+                node.suspended = false;
+                News::Resume
+            }
+            Action::Left => {
+                assert!(node.owned.is_empty(), "seed {seed}: {now:?} {index} left while owning");
+                News::Left
+            }
+            Action::Report(observed) => News::Saw(observed),
+        };
+        self.log.push((now, index, news));
+    }
+
+    fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
+        assert!(datagram.len() <= 1_200);
+        if let Some(record) = &mut self.record {
+            record.push((from, to, datagram.clone()));
+        }
+        let Some(index) = self.nodes.iter().position(|node| node.address == to) else { return };
+        if !self.nodes[from].carrier {
+            return;
+        }
+        let Some(wire) = self.wires.get_mut(&(from, index)) else { return };
+        let (into, out) = wire.burst;
+        wire.bad = if wire.bad { !self.dice.chance(out) } else { self.dice.chance(into) };
+        if wire.cut || wire.bad || self.dice.chance(wire.loss) {
+            return;
+        }
+        let (delay, jitter, duplicate) = (wire.delay, wire.jitter.as_micros() as u64, wire.duplicate);
+        let source = self.nodes[from].address;
+        if self.dice.chance(duplicate) {
+            let at = self.now + delay + us(self.dice.below(jitter));
+            self.push(at, Happening::Arrive { to: index, from: source, bytes: datagram.clone() });
+        }
+        let at = self.now + delay + us(self.dice.below(jitter));
+        self.push(at, Happening::Arrive { to: index, from: source, bytes: datagram });
+    }
+
+    // Oracles.
+
+    /// Whether the node would answer an ARP request now.
+    pub(crate) fn answers(&self, index: usize, ip: IpAddr) -> bool {
+        let node = &self.nodes[index];
+        node.carrier && !node.frozen && !node.suspended && node.owned.contains_key(&ip)
+    }
+
+    pub(crate) fn answerers(&self, ip: IpAddr) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|index| self.answers(*index, ip)).collect()
+    }
+
+    pub(crate) fn owner(&self, ip: IpAddr) -> usize {
+        let owners = self.answerers(ip);
+        assert_eq!(owners.len(), 1, "seed {}: {:?} {ip} is answered by {owners:?}", self.seed, self.now);
+        owners[0]
+    }
+
+    fn observe(&mut self) {
+        let counts: Vec<_> = self.answering.keys().map(|ip| (*ip, self.answerers(*ip).len())).collect();
+        for (ip, count) in counts {
+            if let Some(times) = self.answering.get_mut(&ip)
+                && times.last().is_none_or(|(_, last)| *last != count)
+            {
+                times.push((self.now, count));
+            }
+        }
+    }
+
+    /// How long, since then, an address was answered by as many as `wrong` says.
+    pub(crate) fn time_with(&self, ip: IpAddr, since: Duration, wrong: impl Fn(usize) -> bool) -> Duration {
+        let times = &self.answering[&ip];
+        let ends = times.iter().skip(1).map(|(at, _)| *at).chain([self.now]);
+        times
+            .iter()
+            .zip(ends)
+            .filter(|((_, count), _)| wrong(*count))
+            .map(|((at, _), end)| end.saturating_sub((*at).max(since)))
+            .sum()
+    }
+
+    /// I2, when all wires are whole or cut between sides: one owner in each side that has a live candidate.
+    pub(crate) fn check_one_owner(&self) {
+        for component in self.components() {
+            for (ip, address) in &self.addresses {
+                let owners: Vec<_> = component.iter().filter(|index| self.answers(**index, *ip)).collect();
+                let expected = component.iter().any(|index| address.candidates.contains(&self.nodes[*index].id));
+                assert_eq!(
+                    owners.len(),
+                    usize::from(expected),
+                    "seed {}: {:?} in {component:?} {ip} is owned by {owners:?}\n{}",
+                    self.seed,
+                    self.now,
+                    self.story(60)
+                );
+            }
+        }
+    }
+
+    /// Live nodes that are connected both ways.
+    fn components(&self) -> Vec<BTreeSet<usize>> {
+        let live = |index: &usize| self.nodes[*index].election.is_some() && self.nodes[*index].carrier;
+        let mut left: BTreeSet<_> = (0..self.nodes.len()).filter(live).collect();
+        let mut components = Vec::new();
+        while let Some(first) = left.pop_first() {
+            let mut component = BTreeSet::from([first]);
+            let mut grown = vec![first];
+            while let Some(next) = grown.pop() {
+                let linked: Vec<_> = left
+                    .iter()
+                    .copied()
+                    .filter(|other| !self.wires[&(next, *other)].cut && !self.wires[&(*other, next)].cut)
+                    .collect();
+                for other in linked {
+                    left.remove(&other);
+                    component.insert(other);
+                    grown.push(other);
+                }
+            }
+            components.push(component);
+        }
+        components
+    }
+
+    pub(crate) fn moves_since(&self, since: Duration) -> usize {
+        self.log
+            .iter()
+            .filter(|(at, _, news)| *at >= since && matches!(news, News::Gain { .. } | News::Lose { .. }))
+            .count()
+    }
+
+    pub(crate) fn gains_since(&self, since: Duration) -> Vec<(Duration, usize, News)> {
+        self.log.iter().filter(|(at, _, news)| *at >= since && matches!(news, News::Gain { .. })).cloned().collect()
+    }
+
+    pub(crate) fn saw(&self, since: Duration, what: impl Fn(usize, &Observed) -> bool) -> bool {
+        self.log.iter().any(|(at, index, news)| *at >= since && matches!(news, News::Saw(seen) if what(*index, seen)))
+    }
+
+    pub(crate) fn story(&self, last: usize) -> String {
+        let skip = self.log.len().saturating_sub(last);
+        let line = |(at, index, news): &(Duration, usize, News)| format!("{at:>12?} {index} {news:?}\n");
+        self.log.iter().skip(skip).map(line).collect()
+    }
+}
+
+/// Addresses of both families in turn.
+pub(crate) fn vip(index: usize) -> IpAddr {
+    let text =
+        if index.is_multiple_of(2) { format!("198.51.100.{}", index + 1) } else { format!("2001:db8::{}", index + 1) };
+    text.parse().expect("an address")
+}
+
+pub(crate) fn key() -> Key {
+    Key::from_secret(b"a secret of the whole cluster").expect("long enough")
+}
