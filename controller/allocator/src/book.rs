@@ -97,11 +97,11 @@ impl Book {
     /// Replaces the pools. `some_set_aside` says that an object that may stand for a pool is out of force because of a
     /// configuration error: until that is mended, addresses outside all pools stay with their Services.
     ///
-    /// Nobody loses or gets an address by this; planning the Services again decides that.
-    pub fn set_pools(&mut self, pools: &BTreeMap<String, Pool>, some_set_aside: bool) {
-        self.some_set_aside = some_set_aside;
+    /// Nobody loses or gets an address by this; planning the Services again decides that. Returns whether that can make a difference.
+    pub fn set_pools(&mut self, pools: &BTreeMap<String, Pool>, some_set_aside: bool) -> bool {
+        let changed = std::mem::replace(&mut self.some_set_aside, some_set_aside) != some_set_aside;
         if self.pools == *pools {
-            return;
+            return changed;
         }
         let old = std::mem::replace(&mut self.pools, pools.clone());
         let mut old_shelves = std::mem::take(&mut self.shelves);
@@ -120,6 +120,7 @@ impl Book {
             self.index(name, fresh);
         }
         self.count_services();
+        true
     }
 
     /// The pools in force.

@@ -39,6 +39,7 @@ mod shelf;
 
 pub use book::{Assignment, Book, Effect, Usage};
 pub use keep::ReleaseReason;
+pub use order::turn;
 pub use plan::{Cause, Decision, plan, plan_one};
 pub use refusal::{Families, Lack, NotAllowed, Refusal};
 pub use share::{Clash, Why};

@@ -33,7 +33,7 @@ impl Ranks {
 }
 
 /// The order in which a whole plan goes through Services; equal only for one and the same Service.
-pub(crate) fn turn<'a>(service: &'a Service, book: &Book) -> impl Ord + use<'a> {
+pub fn turn<'a>(service: &'a Service, book: &Book) -> impl Ord + use<'a> {
     let asks_for_an_address = service.requested_ips.as_ref().is_ok_and(|ips| !ips.is_empty());
     let urgency = match book.allocation(&service.key) {
         Some(_) => 0,
