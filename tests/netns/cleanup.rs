@@ -17,7 +17,7 @@ use herald_tests::{
     wire::{Wire, WireOptions, plan},
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 
@@ -70,9 +70,9 @@ fn an_exit_without_unwinding_leaves_nothing() {
 #[test]
 fn the_next_lab_removes_what_a_dead_owner_and_a_dead_reaper_left() {
     let mut owner = Owner::start("wait");
-    let reaper = reaper_of(&owner.lab);
-    kill(reaper, Signal::SIGKILL).unwrap();
-    eventually("the reaper is dead", || !runs(reaper));
+    // It leads a session of its own, and what it started waits for the lock with it.
+    killpg(reaper_of(&owner.lab), Signal::SIGKILL).unwrap();
+    eventually("nobody waits for the lock", || holders(&owner.lab) == [owner.process.id()]);
     owner.end(Signal::SIGKILL);
     // Another test's lab may have swept it already: what counts is that it is gone when this lab stands.
     let _next = Lab::new().unwrap();
@@ -165,7 +165,7 @@ impl Owner {
 
     /// As a terminal would: the signal goes to the whole process group.
     fn end(&mut self, signal: Signal) {
-        nix::sys::signal::killpg(Pid::from_raw(self.process.id() as i32), signal).unwrap();
+        killpg(Pid::from_raw(self.process.id() as i32), signal).unwrap();
         self.process.wait().unwrap();
     }
 }
@@ -206,6 +206,17 @@ fn reaper_of(lab: &str) -> Pid {
         found.is_some()
     });
     found.unwrap()
+}
+
+/// Who has the lab's lock open.
+fn holders(lab: &str) -> Vec<u32> {
+    let lock = format!("/run/herald-lab/{lab}/lock");
+    let opens = |process: &fs::DirEntry| {
+        let files = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| fs::read_link(file.path()).is_ok_and(|path| path == Path::new(&lock)))
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten().filter(opens);
+    processes.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn is_reaper(entry: &fs::DirEntry, lab: &str) -> bool {

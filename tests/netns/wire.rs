@@ -2,7 +2,10 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, reason = "tests of a shell")]
 
 mod build;
+mod capture;
 mod cleanup;
+mod fault;
+mod probe;
 
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,7 @@ use std::{
     process::{Command, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -83,12 +84,12 @@ impl Namespace {
     pub fn spawn<T: Send + 'static>(
         &self,
         name: &str,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<JoinHandle<Result<T>>> {
         let this = self.clone();
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || this.join_this_thread().map(|()| work()))
+            .spawn(move || this.join_this_thread().and_then(|()| work()))
             .context("start a thread")
     }
 
@@ -170,6 +171,19 @@ impl Namespace {
         })?
     }
 
+    /// Waits until an interface passes frames. After both ends of a veth are set up the kernel still takes its time to notice, and
+    /// drops what is sent before: an address resolution in that moment costs a second.
+    pub fn wait_for_link(&self, interface: &str) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.output("ip", &["-o", "link", "show", "dev", interface])?.contains("state UP") {
+            if Instant::now() > deadline {
+                bail!("{interface} in {} is not up after 5 s", self.name());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// The processes whose main thread is inside.
     pub fn processes(&self) -> Result<Vec<Pid>> {
         let ours = self.inner.file.metadata()?;
@@ -197,7 +211,7 @@ impl Namespace {
                 // It may have ended since.
                 let _ = kill(pid, Signal::SIGKILL);
             }
-            thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         ip_batch(&[], &format!("netns del {}\n", self.name()))
     }

@@ -49,7 +49,7 @@ impl Default for WireOptions {
 }
 
 /// A machine on the segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Member {
     /// Short name: the namespace is `LAB-name`, the switch's port is called the same.
     pub name: String,
@@ -272,6 +272,7 @@ fn set_up_member(place: &plan::Place, namespace: &Namespace, options: &WireOptio
         script += &format!("route add default via {}\nroute add default via {}\n", plan::ROUTER_V4, plan::ROUTER_V6);
     }
     namespace.ip(&script)?;
+    namespace.wait_for_link(interface)?;
     if place.role == plan::Role::Router { set_up_outside(namespace) } else { Ok(()) }
 }
 
@@ -294,7 +295,9 @@ fn set_up_outside(router: &Namespace) -> Result<()> {
         plan::OUTSIDE_V6,
         plan::ROUTER_OUTSIDE_V4,
         plan::ROUTER_OUTSIDE_V6,
-    ))
+    ))?;
+    outside.wait_for_link("eth0")?;
+    router.wait_for_link("eth1")
 }
 
 /// A port forwards only when the bridge has noticed its carrier.

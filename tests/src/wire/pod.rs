@@ -74,6 +74,8 @@ impl Node {
             "address add {v4}/32 dev eth0\naddress add {v6}/128 dev eth0 nodad\nlink set eth0 up\n\
              route add {gateway} dev eth0\nroute add default via {gateway}\nroute add default via {GATEWAY_V6} dev eth0\n"
         ))?;
+        self.namespace.wait_for_link(&link)?;
+        namespace.wait_for_link("eth0")?;
         Ok(Pod { namespace, v4, v6, node: Arc::clone(self), number })
     }
 }
