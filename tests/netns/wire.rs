@@ -5,6 +5,7 @@ mod build;
 mod capture;
 mod cleanup;
 mod fault;
+mod keepalived;
 mod probe;
 
 use std::time::{Duration, Instant};

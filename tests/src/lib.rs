@@ -6,6 +6,8 @@ pub mod cleanup;
 pub mod cluster;
 pub mod control_plane;
 pub mod fault;
+pub mod herald;
+pub mod keepalived;
 pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;
