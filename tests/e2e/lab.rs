@@ -32,9 +32,11 @@ fn pods_are_real_and_services_reach_them() -> Result<()> {
     }
     a_pod_that_is_not_ready_leaves_the_service(&cluster)?;
     a_killed_pod_is_started_again(&cluster)?;
+    its_log_can_be_read(&cluster)?;
     a_deleted_pod_ends_and_another_takes_its_place(&cluster)?;
     a_token_reaches_the_api_server_with_its_own_rights_only(&cluster)?;
     a_pod_may_do_what_its_spec_gives_it_and_nothing_else(&cluster)?;
+    a_pod_that_is_not_alive_is_started_again(&cluster)?;
     the_api_server_stops_and_comes_back(&cluster)?;
     drop(cluster);
     nothing_is_left_of(&lab)
@@ -98,6 +100,13 @@ fn a_killed_pod_is_started_again(cluster: &Cluster) -> Result<()> {
         "how it ended is told: {last:?}"
     );
     wait_for_endpoints(cluster, 2)
+}
+
+fn its_log_can_be_read(cluster: &Cluster) -> Result<()> {
+    let name = cluster.pods("default", "app=web")?[0].name_any();
+    let log = cluster.kubectl(&["logs", "--tail=1", &name])?;
+    ensure!(log == "listening on 8080/tcp\n", "the log through the API server: {log:?}");
+    Ok(())
 }
 
 fn a_deleted_pod_ends_and_another_takes_its_place(cluster: &Cluster) -> Result<()> {
@@ -164,6 +173,18 @@ fn a_pod_may_do_what_its_spec_gives_it_and_nothing_else(cluster: &Cluster) -> Re
     for expected in ["SECRET=fromsecret", "BOTH=fromsecret on nobody", "KUBERNETES_SERVICE_HOST=10.96.0.1"] {
         ensure!(variables.contains(&expected), "{expected} is not in its environment: {variables:?}");
     }
+    Ok(())
+}
+
+fn a_pod_that_is_not_alive_is_started_again(cluster: &Cluster) -> Result<()> {
+    let before = cluster.pod_pid("default", "nobody")?;
+    in_container(before, "curl -sS http://127.0.0.1:8080/healthz?set=false")?;
+    cluster.wait_for("the restart to be told", PATIENCE, |client| async move {
+        let pod = Api::<Pod>::default_namespaced(client).get("nobody").await?;
+        let status = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref()?.first());
+        Ok(status.is_some_and(|status| status.restart_count == 1 && status.ready).then_some(()))
+    })?;
+    ensure!(cluster.pod_pid("default", "nobody")? != before, "the process is another one");
     Ok(())
 }
 
@@ -339,4 +360,8 @@ spec:
       volumeMounts:
         - {name: s, mountPath: /secret, readOnly: true}
         - {name: c, mountPath: /config}
+      livenessProbe:
+        httpGet: {path: /healthz, port: 8080}
+        periodSeconds: 1
+        failureThreshold: 1
 ";

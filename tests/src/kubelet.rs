@@ -6,6 +6,7 @@
 //! - every bound Pod runs as real processes, in a network of its own behind the node or in the node's, each container with its own
 //!   root directory, environment, user, capabilities and volumes, its ServiceAccount's token among them;
 //! - probes, restarts with back-off, `Ready`, and a graceful end;
+//! - `kubectl logs`, also with `-f`;
 //! - it acts with the token of `system:node:NAME` and runs inside the node's network namespace, so that a node that is cut off is cut
 //!   off as a whole, and a kubelet that is stopped stops alone.
 //!
@@ -26,6 +27,7 @@ mod node;
 mod pod;
 mod probe;
 pub mod root;
+mod server;
 mod spec;
 mod status;
 mod volumes;
@@ -93,6 +95,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let networks = network::Networks::new(&settings.namespace, &settings.pod_networks)?;
     let kubelet = Arc::new(Kubelet { settings, client, networks });
     tokio::spawn(node::keep(Arc::clone(&kubelet)));
+    tokio::spawn(server::serve(kubelet.settings.logs.clone()));
 
     let pods: Api<Pod> = Api::all(kubelet.client.clone());
     // Ended by the server every minute, so that a watch on a connection that died silently does not stay for ever.

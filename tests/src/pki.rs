@@ -69,6 +69,13 @@ pub(crate) fn file(path: &Path, content: &str) -> Result<()> {
         .with_context(|| format!("writing {}", path.display()))
 }
 
+/// A certificate that nobody has signed and its key, both in DER: for a server that its only client does not check.
+pub(crate) fn unsigned(name: &str) -> Result<(Vec<u8>, Vec<u8>)> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let certificate = params(name, vec![name.to_owned()])?.self_signed(&key)?;
+    Ok((certificate.der().to_vec(), key.serialize_der()))
+}
+
 struct Pair {
     certificate: String,
     key: String,

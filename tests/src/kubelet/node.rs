@@ -17,7 +17,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::Kubelet;
+use super::{Kubelet, server};
 
 /// The kubelet's own: a quarter of the lease.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -113,6 +113,7 @@ fn status(kubelet: &Kubelet, ready: Option<&NodeCondition>) -> serde_json::Value
     let room = json!({"cpu": "16", "memory": "64Gi", "pods": "140", "ephemeral-storage": "100Gi"});
     json!({
         "addresses": addresses,
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": server::PORT}},
         "capacity": room,
         "allocatable": room,
         "conditions": [
