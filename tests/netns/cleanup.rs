@@ -174,9 +174,10 @@ impl Owner {
 fn busy_wire() -> (Wire, Pid) {
     let wire = Wire::build(WireOptions { nodes: 1, ..WireOptions::default() }).unwrap();
     let pod = wire.node(1).add_pod().unwrap();
-    let sleeper =
+    let mut sleeper =
         pod.namespace.command("sleep").arg("1000").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = Pid::from_raw(sleeper.id() as i32);
+    std::thread::spawn(move || sleeper.wait());
     eventually("the process runs inside", || pod.namespace.processes().unwrap().contains(&pid));
     (wire, pid)
 }
