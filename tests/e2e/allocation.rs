@@ -194,7 +194,8 @@ fn the_standby_acts_when_the_leader_is_killed_and_writes_nothing_that_is_written
     lab.addresses("default", "echo", 2).unwrap();
     let first = leader(&lab);
     let mut before = versions(&lab);
-    let process = lab.pod_pid("herald-system", &first).unwrap().as_raw();
+    let pod = first.split('_').next().unwrap();
+    let process = lab.pod_pid("herald-system", pod).unwrap().as_raw();
     strike(Target::Process(u32::try_from(process).unwrap()), Signal::SIGKILL).unwrap();
     let second = wait_for_other_leader(&lab, &first);
     lab.apply(&service("after", "", "")).unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The cluster, for as long as a test has it to itself.
-pub struct Lab(MutexGuard<'static, ()>, &'static Cluster);
+pub(crate) struct Lab(MutexGuard<'static, ()>, &'static Cluster);
 
 impl Deref for Lab {
     type Target = Cluster;
@@ -22,7 +22,7 @@ impl Deref for Lab {
 
 /// Waits for its turn and returns the cluster: three nodes, Herald installed as users do, a pool, an advertisement and `echo.yaml` applied, every speaker
 /// hearing every other one. The first test to ask builds it; it is removed when the process ends, however it ends.
-pub fn lab() -> Lab {
+pub(crate) fn lab() -> Lab {
     static TURN: Mutex<()> = Mutex::new(());
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ pub fn lab() -> Lab {
 }
 
 /// A Service of type LoadBalancer for the backend of `echo.yaml`, with more lines of its `spec` and of its `metadata`.
-pub fn service(name: &str, metadata: &str, spec: &str) -> String {
+pub(crate) fn service(name: &str, metadata: &str, spec: &str) -> String {
     let indent = |text: &str| text.lines().map(|line| format!("  {line}\n")).collect::<String>();
     format!(
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n{}spec:\n  type: LoadBalancer\n  selector: {{app: echo}}\n{}  \
@@ -51,11 +51,11 @@ pub fn service(name: &str, metadata: &str, spec: &str) -> String {
 }
 
 /// The backend's UDP port at an address.
-pub fn udp(ip: IpAddr) -> SocketAddr {
+pub(crate) fn udp(ip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, 81)
 }
 
 /// The backend's HTTP port at an address.
-pub fn http(ip: IpAddr) -> SocketAddr {
+pub(crate) fn http(ip: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, 80)
 }
