@@ -28,7 +28,7 @@ use anyhow::{Context, Result, bail};
 use frame::{Frame, Kind};
 use socket::PacketSocket;
 
-use crate::wire::{Mac, Wire};
+use crate::wire::{Mac, Member, Wire, plan};
 
 /// Which way a frame went through a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ pub struct Record {
     pub way: Way,
     /// What it said.
     pub frame: Frame,
+}
+
+/// Sends frames from a member as they are, from the Ethernet header on: what no decent host would.
+pub fn send_raw(from: &Member, frames: &[Vec<u8>]) -> Result<()> {
+    from.namespace.enter(|| {
+        let socket = PacketSocket::open(Duration::from_millis(1))?;
+        socket.bind(plan::INTERFACE)?;
+        frames.iter().try_for_each(|frame| socket.send(frame))
+    })?
 }
 
 /// A running capture.
