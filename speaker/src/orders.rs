@@ -1,7 +1,7 @@
 //! From what the cluster wants and what this node is to what the pulse thread does. Pure.
 
 use crate::{
-    node::NodeView,
+    node::{Interface, NodeView},
     pulse::{Address, Orders},
     source::Picture,
 };
@@ -13,6 +13,9 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
 };
+
+/// Hosts that are asked for a sign of life where there is no gateway: enough that some are up.
+const WITNESSES: usize = 8;
 
 /// Which node this is, and where its heartbeats go.
 #[derive(Clone, Debug)]
@@ -96,11 +99,22 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         heartbeat: SocketAddr::new(address, me.port),
         heartbeat_interface: InterfaceIndex(index),
         link,
+        witnesses: witnesses(interface, view, &members),
         members,
         addresses,
         interfaces,
         peers,
     })
+}
+
+/// The gateways of the heartbeats' segment, or, where there is none, a few hosts there that the kernel knows.
+fn witnesses(segment: &Interface, view: &NodeView, members: &BTreeMap<NodeId, SocketAddr>) -> BTreeSet<IpAddr> {
+    if !segment.gateways.is_empty() {
+        return segment.gateways.iter().copied().collect();
+    }
+    let is_member = |ip: &IpAddr| members.values().any(|member| member.ip() == *ip);
+    let on_segment = |ip: &IpAddr| segment.addresses.iter().any(|network| network.contains(ip));
+    view.neighbours.keys().filter(|ip| on_segment(ip) && !is_member(ip)).copied().take(WITNESSES).collect()
 }
 
 /// A node's address of the family in which this node speaks.
@@ -119,7 +133,6 @@ fn chosen(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Interface;
     use herald_crds::model::ServiceKey;
     use herald_desire::{Address as Desired, Desired as All};
 
@@ -224,6 +237,16 @@ mod tests {
             orders(&me(), &picture(Interfaces::All), &NodeView::default()),
             Err(Missing::Interface(ip("192.0.2.1")))
         );
+    }
+
+    #[test]
+    fn the_gateway_is_the_witness_or_else_hosts_that_are_no_nodes() {
+        let found = orders(&me(), &picture(Interfaces::All), &view()).unwrap().witnesses;
+        assert_eq!(found, [ip("192.0.2.77")].into());
+        let mut view = view();
+        view.interfaces.get_mut(&2).unwrap().gateways = vec![ip("192.0.2.254")];
+        let found = orders(&me(), &picture(Interfaces::All), &view).unwrap().witnesses;
+        assert_eq!(found, [ip("192.0.2.254")].into());
     }
 
     #[test]

@@ -22,10 +22,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::wire::arp::{Arp, Operation};
 use crate::wire::ethernet::multicast;
 use crate::wire::ndp::{Message, Ndp, solicited_node};
-use crate::{Client, MacAddr};
+use crate::{Client, Interface, MacAddr};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+
+/// The question for a host's Ethernet address that the interface asks from an own address of the same subnet: whoever is there
+/// answers, whatever it runs. Nothing if the interface has no such address.
+#[must_use]
+pub fn question(interface: &Interface, target: IpAddr) -> Option<Vec<u8>> {
+    let source = interface.addresses.iter().find(|network| network.contains(&target))?.addr();
+    Voice { mac: interface.mac, link_local: None }.undirected(source, target)
+}
 
 /// Who speaks: an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

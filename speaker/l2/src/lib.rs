@@ -33,6 +33,7 @@ mod wire;
 pub use address::{InterfaceIndex, MacAddr};
 pub use announcer::{Action, Announcer, Event};
 pub use drop::Drop;
+pub use frames::question;
 pub use observed::{Cause, Claimant, Client, Observed};
 pub use settings::{EarlyRepeats, Settings};
 pub use wanted::{Address, Interface, Role, Wanted};

@@ -45,6 +45,8 @@ pub(crate) struct Orders {
     pub(crate) addresses: BTreeMap<IpAddr, Address>,
     /// The interfaces that this node may announce on.
     pub(crate) interfaces: BTreeMap<InterfaceIndex, herald_l2::Interface>,
+    /// Hosts on the heartbeats' segment that are no nodes of ours: their answers tell a dead segment from dead peers.
+    pub(crate) witnesses: BTreeSet<IpAddr>,
     /// Ethernet addresses of the other nodes.
     pub(crate) peers: BTreeSet<herald_l2::MacAddr>,
 }

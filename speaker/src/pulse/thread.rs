@@ -223,7 +223,7 @@ impl Thread {
                     self.suspended = false;
                     moved = true;
                 }
-                ElectionAction::AskNeighbours => {}
+                ElectionAction::AskNeighbours => self.ask(),
                 ElectionAction::Report(observed) => self.tell(News::Election(observed)),
                 ElectionAction::Left => self.tell(News::Left),
             }
@@ -238,6 +238,16 @@ impl Thread {
         }
         if moved {
             self.announce(now);
+        }
+    }
+
+    /// Asks for a sign of life from hosts that are no nodes. An answer comes in as a frame.
+    fn ask(&self) {
+        let Some(orders) = &self.orders else { return };
+        let Some(interface) = orders.interfaces.get(&orders.heartbeat_interface) else { return };
+        for frame in orders.witnesses.iter().filter_map(|host| herald_l2::question(interface, *host)) {
+            // A question that cannot be sent is one that is not answered.
+            let _ = self.send(orders.heartbeat_interface, &frame);
         }
     }
 
