@@ -26,6 +26,9 @@ fn a_silent_cut_moves_the_address_and_the_client_sees_for_how_long() {
     // It comes back as soon as it can be heard: VRRP's own way.
     cut.heal().unwrap();
     keepalived.wait_for_owner("node1", LIMIT).unwrap();
+    // Whether or not it announced itself, a client that asks finds it.
+    wire.client().forget(VIP.into()).unwrap();
+    super::eventually("node1 serves", || turns(&probe.report()).last().is_some_and(|by| by == "node1"));
 }
 
 #[test]

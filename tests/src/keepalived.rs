@@ -7,6 +7,10 @@
 //! Every node translates the VIP to a service of its own whether it owns the VIP or not, as kube-proxy does for a load balancer's
 //! address; so what differs from Herald is who owns the address and how that is announced, and nothing else.
 //!
+//! After a cut is healed, the former owner may take the address back without saying so to anybody (it never gave it up, and the
+//! other falls silent at its first word): clients stay with the node that they know. So before another run let the client
+//! [`forget`](crate::wire::Member::forget) the address, and look who serves it.
+//!
 //! The comparison is fair: VRRP version 3, one instance, keepalived's real-time priority with a CPU-time limit that it does not
 //! run into. With the default limit its VRRP process is killed and started again under load with short intervals, which shows as
 //! several seconds of two masters that are not VRRP's doing.

@@ -70,6 +70,11 @@ impl Member {
         [self.v4.into(), self.v6.into()]
     }
 
+    /// Makes it ask again who has `ip`, as a machine that has not talked to it for a while.
+    pub fn forget(&self, ip: IpAddr) -> Result<()> {
+        self.namespace.output("ip", &["neigh", "flush", "to", &ip.to_string()]).map(|_| ())
+    }
+
     /// The address of the same family as `other`.
     #[must_use]
     pub fn address_like(&self, other: IpAddr) -> IpAddr {
