@@ -43,7 +43,15 @@ impl From<kube::Error> for WriteError {
             kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
                 Self::Refused(status.message.clone())
             }
-            _ => Self::Unreachable(chain(&error)),
+            _ => Self::Unreachable(say(&error)),
         }
+    }
+}
+
+/// An error in one line. What the API server says is said in its own words, without the frame around them.
+pub(crate) fn say(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => chain(error),
     }
 }

@@ -3,9 +3,9 @@
 //! Made once if it is missing, with 256 random bits; one that exists is never changed, because every speaker would have to change with it. The
 //! key is never logged.
 
+use crate::error::say;
 use anyhow::{Context, anyhow};
 use herald_crds::keys;
-use herald_runtime::watch::chain;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, api::PostParams};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -35,7 +35,7 @@ pub(crate) async fn ensure(api: Api<Secret>, name: String) {
 }
 
 async fn try_ensure(api: &Api<Secret>, name: &str) -> anyhow::Result<()> {
-    let existing = api.get_opt(name).await.map_err(|error| anyhow!(chain(&error))).context("cannot read the Secret")?;
+    let existing = api.get_opt(name).await.map_err(|error| anyhow!(say(&error))).context("cannot read the Secret")?;
     if let Some(secret) = existing {
         let filled = secret.data.unwrap_or_default().get(keys::SECRET_KEY).is_some_and(|key| !key.0.is_empty());
         return if filled {
@@ -51,7 +51,7 @@ async fn try_ensure(api: &Api<Secret>, name: &str) -> anyhow::Result<()> {
         }
         // The other replica was faster.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(anyhow!(chain(&error)).context("cannot make the Secret")),
+        Err(error) => Err(anyhow!(say(&error)).context("cannot make the Secret")),
     }
 }
 

@@ -11,6 +11,7 @@
 //! Time is measured here, from when a renewal was observed, never by what the other host's clock wrote. Taking, renewing and giving up are
 //! replacements of the version that was read, so that of two replicas that try at once only one succeeds.
 
+use crate::error::say;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
@@ -181,7 +182,7 @@ impl Elector {
             Ok(Err(error)) => {
                 // What was held is read afresh next time: it may be a conflict.
                 self.held = None;
-                tracing::warn!(error = herald_runtime::watch::chain(&error), "cannot reach the lease");
+                tracing::warn!(error = say(&error), "cannot reach the lease");
             }
             Err(_) => {
                 self.held = None;
@@ -227,7 +228,7 @@ impl Elector {
         match tokio::time::timeout(LOOK, give_up).await {
             Ok(Ok(())) => tracing::info!("gave the lease up"),
             Ok(Err(error)) => {
-                tracing::warn!(error = herald_runtime::watch::chain(&error), "the lease runs out by itself");
+                tracing::warn!(error = say(&error), "the lease runs out by itself");
             }
             Err(_) => tracing::warn!(error = "no answer in time", "the lease runs out by itself"),
         }

@@ -4,13 +4,12 @@
 //! controller does of a Service that is still refused, finds the Event there and writes nothing.
 
 use crate::{
-    error::WriteError,
+    error::{WriteError, say},
     metrics::Metrics,
     reconcile::{AboutKind, News},
 };
 use herald_allocator::Usage;
 use herald_crds::{IPAddressPool, api::IPAddressPoolStatus, keys};
-use herald_runtime::watch::chain;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
@@ -83,7 +82,7 @@ async fn write_events(
                 }
                 Err(error) => error,
             };
-            let text = chain(&error);
+            let text = say(&error);
             let error = WriteError::from(error);
             metrics.wrote("event", error.label(), began.elapsed());
             tracing::debug!(object = news.about.name, reason = %news.reason, error = text, "event not written");

@@ -12,7 +12,7 @@
 use crate::{
     apply::{IN_FLIGHT, Writer, pause},
     args::Args,
-    error::WriteError,
+    error::{WriteError, say},
     key,
     lease::{Candidate, Elector, Leadership},
     metrics::Metrics,
@@ -26,13 +26,14 @@ use herald_crds::{IPAddressPool, keys};
 use herald_runtime::{
     admin::{self, Readiness},
     client, signal,
-    watch::{Change, Key, chain},
+    watch::{Change, Key},
 };
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
-    net::{Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -353,7 +354,7 @@ async fn catch_up(client: Client) -> Vec<(Key, Seen)> {
     loop {
         match source::all_services(&client).await {
             Ok(services) => return services,
-            Err(error) => tracing::warn!(error = chain(&error), "cannot list the Services, trying again"),
+            Err(error) => tracing::warn!(error = say(&error), "cannot list the Services, trying again"),
         }
         sleep(GATHER).await;
     }
@@ -361,7 +362,13 @@ async fn catch_up(client: Client) -> Vec<(Key, Seen)> {
 
 /// Serves health and metrics beside everything else. A port that is taken is said and costs only that endpoint.
 fn serve(args: &Args, readiness: Readiness, registry: Registry) {
-    let health = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.health_probe_port));
+    // One socket for both families; a kernel without IPv6 has no such file and no such socket.
+    let any = if Path::new("/proc/net/if_inet6").exists() {
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    };
+    let (health, metrics) = (SocketAddr::new(any, args.health_probe_port), SocketAddr::new(any, args.port));
     tokio::spawn(async move {
         if let Err(error) = admin::serve_health(health, readiness).await {
             tracing::error!(%error, address = %health, "cannot serve health; choose another --health-probe-port");
@@ -370,7 +377,6 @@ fn serve(args: &Args, readiness: Readiness, registry: Registry) {
     if args.port == 0 {
         return;
     }
-    let metrics = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.port));
     tokio::spawn(async move {
         if let Err(error) = admin::serve_metrics(metrics, Arc::new(registry)).await {
             tracing::error!(%error, address = %metrics, "cannot serve metrics; choose another --port");
