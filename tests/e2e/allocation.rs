@@ -1,4 +1,10 @@
 //! Addresses, as users ask for them and see them.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test on a real network has a real clock"
+)]
 
 mod common;
 

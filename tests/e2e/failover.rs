@@ -1,4 +1,10 @@
 //! Faults, and what the client and the segment see of them.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test on a real network has a real clock"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Hosts that send what they should not: each is refused with a reason that is counted, and nothing moves.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test on a real network has a real clock"
+)]
 
 mod common;
 

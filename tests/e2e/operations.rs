@@ -1,4 +1,10 @@
 //! What operators look at: logs, metrics, health; and that nothing stays behind.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test on a real network has a real clock"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Two nodes: each is the other's only witness among the speakers.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test on a real network has a real clock"
+)]
 
 use herald_tests::{
     cluster::{Cluster, Options},

@@ -1,6 +1,6 @@
 //! What the stories share: one cluster with Herald on it, used by one test at a time.
 
-#![allow(dead_code, reason = "each story uses some of it")]
+#![allow(dead_code, clippy::disallowed_types, reason = "each story uses some of it, one at a time")]
 
 use herald_tests::cluster::{Cluster, Options};
 use std::{

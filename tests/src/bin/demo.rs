@@ -183,15 +183,19 @@ impl Story {
 
     fn chapter(&self, title: &str) {
         if self.colour {
-            println!("\n\x1b[1m{title}\x1b[0m")
+            println!("\n\x1b[1m{title}\x1b[0m");
         } else {
-            println!("\n{title}")
+            println!("\n{title}");
         }
         let _ = std::io::stdout().flush();
     }
 
     fn command(&self, line: &str) {
-        if self.colour { println!("  \x1b[36m$ {line}\x1b[0m") } else { println!("  $ {line}") }
+        if self.colour {
+            println!("  \x1b[36m$ {line}\x1b[0m");
+        } else {
+            println!("  $ {line}");
+        }
     }
 
     fn say(&self, line: &str) {
