@@ -100,10 +100,10 @@ impl Election {
         if !self.slots.contains_key(&ip) {
             return;
         }
-        let rival = self.best_claim(ip);
+        let owner = self.best_claim(ip);
         if let Some(claim) = self.holds.get(&ip).map(|hold| hold.claim) {
-            self.defend(now, ip, claim, rival);
-        } else if rival.is_some() {
+            self.defend(now, ip, claim, owner);
+        } else if owner.is_some() {
             self.vacant.remove(&ip);
             if let Some(slot) = self.slots.get_mut(&ip) {
                 (slot.vacant_since, slot.lost) = (None, None);
@@ -113,10 +113,12 @@ impl Election {
         }
     }
 
-    fn defend(&mut self, now: Instant, ip: IpAddr, claim: Claim, rival: Option<(NodeId, Claim)>) {
+    fn defend(&mut self, now: Instant, ip: IpAddr, claim: Claim, best: Option<(NodeId, Claim)>) {
         let me = self.settings.node;
-        if let Some((node, theirs)) = rival {
-            if standing(&theirs, node, ip) > standing(&claim, me, ip) {
+        // A claim that is overtaken by a majority owns nothing, but may have taught neighbours a wrong way.
+        let any = self.claims_on(ip).max_by_key(|(node, claim)| standing(claim, *node, ip));
+        if let Some((node, theirs)) = best.or(any) {
+            if best.is_some() && standing(&theirs, node, ip) > standing(&claim, me, ip) {
                 let asked = self
                     .holds
                     .get(&ip)

@@ -51,6 +51,9 @@ impl Election {
             self.outbox.push_back(Action::Suspend);
         }
         self.suspended = Some(Suspension { since: now, was_alone });
+        if late > self.timing().dead() {
+            self.missed_decisions();
+        }
         self.probe_everybody(now);
     }
 

@@ -18,8 +18,10 @@ pub(crate) struct Roster {
     nodes: BTreeSet<NodeId>,
     /// A node that has never met anybody does not know how many there are.
     met: bool,
-    /// Since when this node's side has been quorate for an incumbent.
-    quorate_since: Option<Instant>,
+    /// Since when this node's side has been a majority.
+    majority_since: Option<Instant>,
+    /// Since when this node's side has been exactly half.
+    half_since: Option<Instant>,
     /// What the bits of this node's claims say; `None` = not the same, or to be written again.
     applied: Option<bool>,
 }
@@ -51,7 +53,7 @@ impl Roster {
 
     /// Whether time alone may change the bits.
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.quorate_since.is_some() && self.applied != Some(true)
+        self.half_since.is_some() || self.majority_since.is_some() && self.applied != Some(true)
     }
 }
 
@@ -129,7 +131,8 @@ impl Election {
                 member.health = Health::Down;
                 member.down = Some((now, silent_for));
                 self.report(Observed::MemberDown { node, silent_for, evidence });
-                self.orphan_claims(node, Lost::Silent { since });
+                // What it claimed does not count when it comes back: it will say what it claims then.
+                self.forget_claims(node, Lost::Silent { since });
                 self.dirty.extend(self.vacant.iter().copied());
                 return;
             }
@@ -192,15 +195,17 @@ impl Election {
                 self.roster.remove(node);
             }
         }
-        let quorate = side == Side::Majority || side == Side::Half && self.has_gateway(now);
-        if !quorate {
-            self.roster.quorate_since = None;
-            if self.roster.applied != Some(false) {
+        let half_since = (side == Side::Half).then(|| self.roster.half_since.unwrap_or(now));
+        self.roster.half_since = half_since;
+        if side != Side::Majority {
+            self.roster.majority_since = None;
+            let incumbent = half_since.is_some_and(|since| self.has_gateway(now, since));
+            if !incumbent && self.roster.applied != Some(false) {
                 self.mark_claims(false);
             }
             return;
         }
-        let since = *self.roster.quorate_since.get_or_insert(now);
+        let since = *self.roster.majority_since.get_or_insert(now);
         let lasted = now.saturating_duration_since(since) >= self.timing().learn();
         let synced = || self.members.values().filter(|member| member.counts()).all(|member| member.is_synced());
         if self.roster.applied != Some(true) && self.suspended.is_none() && lasted && synced() {
@@ -217,13 +222,20 @@ impl Election {
         }
     }
 
-    /// Half of the membership counts as more than half for the incumbent, if the gateway is on its side.
-    fn has_gateway(&self, now: Instant) -> bool {
+    /// Half of the membership counts as more than half for the incumbent, if the gateway is on its side. It keeps the bit; it does not win it.
+    fn has_gateway(&self, now: Instant, half_since: Instant) -> bool {
         let fresh = self.timing().alone().max(Duration::from_secs(2));
+        let seen = self.neighbour.map_or(half_since, |seen| seen.max(half_since));
         match self.settings.witness {
             Witness::Link => self.link == Link::Up,
-            Witness::Neighbour => self.neighbour.is_some_and(|seen| now.saturating_duration_since(seen) <= fresh),
+            Witness::Neighbour => now.saturating_duration_since(seen) <= fresh,
         }
+    }
+
+    /// This process stood still longer than its death takes to be noticed: others may have decided without it.
+    pub(crate) fn missed_decisions(&mut self) {
+        self.roster.majority_since = None;
+        self.mark_claims(false);
     }
 
     /// Asks for a sign of life while something depends on it.
@@ -271,8 +283,6 @@ impl Election {
         if self.mine.len() > 0 {
             member.resend = Some((crate::wire::Vip(0), now));
         }
-        let claims: Vec<_> = member.claims.iter().map(|(vip, _)| vip.ip()).collect();
-        self.dirty.extend(claims);
         self.dirty.extend(self.vacant.iter().copied());
         self.roster.add(node);
         self.report(Observed::MemberUp { node, incarnation });

@@ -88,7 +88,7 @@ pub(crate) type Log = Vec<(Duration, usize, News)>;
 
 enum Happening {
     Arrive { to: usize, from: SocketAddr, bytes: Vec<u8> },
-    Wake(usize),
+    Wake(usize, Duration),
     Neighbour(usize),
     Script(Box<dyn FnOnce(&mut World)>),
 }
@@ -333,7 +333,9 @@ impl World {
                 }
                 Happening::Neighbour(index) if !self.nodes[index].frozen => self.feed(index, Event::Neighbour),
                 Happening::Neighbour(_) => {}
-                Happening::Wake(index) => {
+                // Planned anew meanwhile.
+                Happening::Wake(index, at) if self.nodes[index].wake != Some(at) => {}
+                Happening::Wake(index, _) => {
                     let node = &mut self.nodes[index];
                     let due = node
                         .election
@@ -379,7 +381,7 @@ impl World {
         if self.nodes[index].wake.is_none_or(|wake| at < wake) {
             let late = us(self.dice.below(self.lateness.as_micros() as u64));
             self.nodes[index].wake = Some(at + late);
-            self.push(at + late, Happening::Wake(index));
+            self.push(at + late, Happening::Wake(index, at + late));
         }
     }
 
