@@ -75,7 +75,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         "" => "herald-controller",
         name => name,
     };
-    let candidate = Candidate::new(args.pod_name.clone(), host, nonce()?);
+    let pod = args.pod_name.clone().filter(|name| !name.is_empty());
+    let candidate = Candidate::new(pod.clone(), host, nonce()?);
     let mut elector = Elector::new(Api::namespaced(client.clone(), &namespace), keys::LEASE, candidate);
     // Whoever acts before the first list knows that the list shows everything that any replica before wrote.
     let first = tokio::select! {
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     });
 
     let (busy, is_busy) = watch::channel(false);
-    let instance = args.pod_name.clone().unwrap_or_else(|| host.to_owned());
+    let instance = pod.unwrap_or_else(|| host.to_owned());
     let mut worker = Worker {
         facts: source::follow(&client, &namespace),
         leadership,
