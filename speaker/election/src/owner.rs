@@ -41,6 +41,8 @@ pub(crate) struct Slot {
     lost: Option<(NodeId, Lost)>,
     /// Who claims it with a lesser claim than ours.
     rival: Option<NodeId>,
+    /// Who handed it to this node and may not have seen yet that it was taken.
+    giver: Option<NodeId>,
 }
 
 /// How somebody's ownership ended.
@@ -67,7 +69,7 @@ pub(crate) struct Hold {
 impl Slot {
     pub(crate) fn new(address: Address) -> Self {
         let ranking = ranking(address.candidates.iter().copied(), address.order_by);
-        Self { address, ranking, seen: 0, floor: 0, vacant_since: None, lost: None, rival: None }
+        Self { address, ranking, seen: 0, floor: 0, vacant_since: None, lost: None, rival: None, giver: None }
     }
 
     pub(crate) fn set(&mut self, address: Address) {
@@ -116,9 +118,12 @@ impl Election {
     fn defend(&mut self, now: Instant, ip: IpAddr, claim: Claim, best: Option<(NodeId, Claim)>) {
         let me = self.settings.node;
         // A claim that is overtaken by a majority owns nothing, but may have taught neighbours a wrong way.
-        let any = self.claims_on(ip).max_by_key(|(node, claim)| standing(claim, *node, ip));
-        if let Some((node, theirs)) = best.or(any) {
-            if best.is_some() && standing(&theirs, node, ip) > standing(&claim, me, ip) {
+        let giver = self.slots.get(&ip).and_then(|slot| slot.giver);
+        let others = self.claims_on(ip).filter(|(node, _)| Some(*node) != giver);
+        let any = others.max_by_key(|(node, claim)| standing(claim, *node, ip));
+        let better = best.filter(|(node, theirs)| standing(theirs, *node, ip) > standing(&claim, me, ip));
+        if let Some((node, _)) = better.or(any) {
+            if better.is_some() {
                 let asked = self
                     .holds
                     .get(&ip)
@@ -234,6 +239,7 @@ impl Election {
         let claim = Claim { epoch: next_epoch(self.settings.node, slot.seen, clock_ms), quorate, reason: reason as u8 };
         slot.see(claim.epoch, quorate);
         (slot.vacant_since, slot.lost, slot.rival) = (None, None, None);
+        slot.giver = from.filter(|_| reason == GainReason::HandedOver);
         self.vacant.remove(&ip);
         self.roster.claimed(quorate);
         self.mine.insert(ip.into(), claim);
@@ -317,7 +323,14 @@ impl Election {
                 }
             }
             None => {
-                if member.claims.remove(vip).is_none() {
+                let known = member.claims.remove(vip).is_some();
+                let beaten = reason == LoseReason::BetterClaim as u8;
+                if let Some(slot) = self.slots.get_mut(&ip).filter(|_| beaten && self.holds.contains_key(&ip)) {
+                    // It gave up before its claim was even heard here: it answered all the same.
+                    slot.rival = Some(node);
+                    self.dirty.insert(ip);
+                }
+                if !known {
                     return;
                 }
                 if let Some(claimants) = self.claimants.get_mut(&vip) {
@@ -328,6 +341,7 @@ impl Election {
                 }
                 if let Some(slot) = self.slots.get_mut(&ip) {
                     slot.lost = Some((node, Lost::Resigned { reason }));
+                    slot.giver = slot.giver.filter(|giver| *giver != node);
                 }
             }
         }

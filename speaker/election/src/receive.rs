@@ -1,7 +1,7 @@
 //! From a datagram to what it changes.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::claim::Claim;
 use crate::election::Election;
@@ -62,6 +62,14 @@ impl Election {
     }
 
     fn hear(&mut self, now: Instant, node: NodeId, header: &Header) {
+        if !self.members.values().any(|member| member.is_heard(now)) {
+            // This node had heard nobody at all: its own reception was broken, and likely that of its observers. What they measured
+            // in that time convicts nobody; silence counts anew.
+            for member in self.members.values_mut() {
+                let whole = member.dead();
+                member.forgive(now, Duration::ZERO, whole);
+            }
+        }
         let Some(member) = self.members.get_mut(&node) else { return };
         let was_up = member.counts();
         let newest = header.seq >= member.highest_seq();
@@ -141,7 +149,7 @@ impl Election {
         member.health = Health::Left;
         member.report = None;
         self.roster.remove(node);
-        self.report(Observed::MemberDown { node, silent_for: std::time::Duration::ZERO, evidence: Evidence::Left });
+        self.report(Observed::MemberDown { node, silent_for: Duration::ZERO, evidence: Evidence::Left });
         self.forget_claims(node, Lost::Left);
         if let Some(member) = self.members.get_mut(&node) {
             member.hurry(now, &self.settings.timing);

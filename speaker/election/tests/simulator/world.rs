@@ -562,8 +562,11 @@ impl World {
 
 /// Addresses of both families in turn.
 pub(crate) fn vip(index: usize) -> IpAddr {
-    let text =
-        if index.is_multiple_of(2) { format!("198.51.100.{}", index + 1) } else { format!("2001:db8::{}", index + 1) };
+    let text = if index.is_multiple_of(2) {
+        format!("198.51.{}.{}", 100 + index / 200, index % 200 + 1)
+    } else {
+        format!("2001:db8::{}", index + 1)
+    };
     text.parse().expect("an address")
 }
 
