@@ -11,6 +11,7 @@ mod common;
 use common::{Lab, lab, service, udp};
 use herald_tests::{
     capture::Capture,
+    cluster::HERALD,
     fault::{self, strike},
     herald::PATIENCE,
     probe::{AddressProbe, UdpProbe},
@@ -28,6 +29,14 @@ fn addresses(lab: &Lab) -> [IpAddr; 2] {
     let mut ips = lab.addresses("default", "echo", 2).unwrap();
     ips.sort();
     ips.try_into().unwrap()
+}
+
+/// What the speakers wrote about owning, for the message of a failed test.
+fn story(lab: &Lab) -> String {
+    let text = lab.logs(HERALD, "speaker-").unwrap_or_default();
+    let mut lines: Vec<_> = text.lines().filter(|line| line.contains("address ") || line.contains("speaker ")).collect();
+    lines.sort_unstable();
+    lines.split_off(lines.len().saturating_sub(60)).join("\n")
 }
 
 /// Waits until a node other than `not` answers for the address, alone.
@@ -76,7 +85,7 @@ fn a_pulled_cable_moves_the_address() {
         let heir = new_owner(&lab, ip, owner);
         down.heal().unwrap();
         lab.wait_for_speakers().unwrap();
-        assert_eq!(lab.owner(ip).unwrap(), heir);
+        assert_eq!(lab.owner(ip).unwrap(), heir, "{ip} stays; {}", story(&lab));
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```text
 //!   list  ->  Reset { objects, invalid }          the whole set; what is not in it is gone
 //!   watch ->  Apply(key, value) | Delete(key) | Invalid(key, error)
-//!   away  ->  nothing: the consumer keeps what it knows; list again after 0.2 to 10 s, doubling
+//!   away  ->  nothing: the consumer keeps what it knows; list again after 0.2 to 2 s, doubling
 //! ```
 
 use futures::{Stream, StreamExt};
@@ -25,8 +25,9 @@ use std::{collections::BTreeMap, fmt, fmt::Debug, time::Duration};
 /// The first try after a failure: an API server that only restarts is back at once.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// The longest wait: doubling it doubles how late a cluster hears of new Services after an outage, halving it doubles the
-/// load with which thousands of speakers greet an API server that comes back.
-const LAST_RETRY: Duration = Duration::from_secs(10);
+/// load with which thousands of speakers greet an API server that comes back. After an outage there are two: until the server
+/// answers, and again when it answers that the place to resume from is gone.
+const LAST_RETRY: Duration = Duration::from_secs(2);
 
 /// Names an object of a kind that is known from the context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +80,7 @@ where
         .with_factor(2.0)
         .without_max_times()
         .with_jitter();
-    let backoff = ResetTimerBackoff::new(ExponentialBackoff::from(delays), 6 * LAST_RETRY);
+    let backoff = ResetTimerBackoff::new(ExponentialBackoff::from(delays), 30 * LAST_RETRY);
     kube::runtime::watcher(api, config).backoff(backoff).filter_map(move |result| {
         let change = match result {
             Ok(Event::Init) => {
