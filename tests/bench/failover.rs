@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode> {
     eprintln!("{machine}");
     let mut contest = Contest::prepare(runs, &words)?;
     let before = machine::load()?;
-    contest.hold(runs)?;
+    contest.hold(runs);
     let results = Results { machine, load_before: before, load_after: machine::load()?, rows: contest.rows };
     let file = results.save()?;
     println!("{}", table::markdown(&results));
@@ -97,28 +97,34 @@ impl Contest {
         Ok(Self { entrants, rows, phase: Phase::new(runs) })
     }
 
-    fn hold(&mut self, runs: usize) -> Result<()> {
+    fn hold(&mut self, runs: usize) {
         for fault in Fault::ALL {
             for round in 0..runs {
                 for turn in 0..self.entrants.len() {
                     let number = (round + turn) % self.entrants.len();
                     if self.entrants[number].faults.contains(&fault) {
-                        self.turn(number, fault, round)?;
+                        self.turn(number, fault, round);
                     }
                 }
             }
         }
-        Ok(())
     }
 
     /// One run that counts, or a failure; runs whose probe was late are made again, for a while.
-    fn turn(&mut self, number: usize, fault: Fault, round: usize) -> Result<()> {
+    fn turn(&mut self, number: usize, fault: Fault, round: usize) {
         let entrant = &mut self.entrants[number];
         let name = entrant.system.name();
-        let row =
-            self.rows.iter_mut().find(|row| row.system == name && row.fault == fault).context("made at the start")?;
+        let Some(row) = self.rows.iter_mut().find(|row| row.system == name && row.fault == fault) else { return };
         for _ in 0..TRIES {
-            let settled = entrant.system.settle().with_context(|| format!("{name} before {fault}"))?;
+            let settled = match entrant.system.settle() {
+                Ok(settled) => settled,
+                Err(error) => {
+                    eprintln!("{name} is left out from now on, as it does not settle: {error:#}");
+                    row.failures.push(format!("before run {}: {error:#}", round + 1));
+                    entrant.faults.clear();
+                    return;
+                }
+            };
             if let Some(left) = entrant.left.take().filter(|left| *left != settled.owners) {
                 eprintln!("{name}: owners were {left:?}, are {:?}, and nothing had happened", settled.owners);
                 row.strays += 1;
@@ -128,8 +134,8 @@ impl Contest {
                 Ok(run) => run,
                 Err(error) => {
                     eprintln!("{name}, {fault}, run {}: {error:#}", round + 1);
-                    row.failures.push(format!("{error:#}"));
-                    return Ok(());
+                    row.failures.push(format!("run {}: {error:#}", round + 1));
+                    return;
                 }
             };
             entrant.left = Some(run.owners_after.clone());
@@ -137,11 +143,11 @@ impl Contest {
             eprintln!("{name}, {fault}, run {}: {run}{}", round + 1, if late { "; does not count" } else { "" });
             if !late {
                 row.runs.push(run);
-                return Ok(());
+                return;
             }
             row.discarded += 1;
         }
-        Ok(())
+        row.failures.push(format!("run {}: the machine is too busy to measure", round + 1));
     }
 }
 

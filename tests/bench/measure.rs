@@ -89,6 +89,8 @@ pub(crate) struct Seen {
     pub(crate) lost: usize,
     /// From the fault to the first frame, an answer or an announcement, in which another node says that it has the address.
     pub(crate) new_owner_ms: f64,
+    /// How long nobody answered who has the address: what a client feels that does not know yet.
+    pub(crate) unanswered_ms: f64,
     /// Whether one question who has the address was answered by two after the fault.
     pub(crate) two_owners: bool,
     /// The same when the victim came back.
@@ -135,10 +137,20 @@ pub(crate) fn run(system: &mut dyn System, settled: &Settled, fault: Fault, phas
     let (trouble, when) = Trouble::make(system, fault, victim)?;
     let moved = watch.until_moved(when, old);
     let healing = Instant::now();
-    trouble.heal(system)?;
+    let back = trouble.heal(system)?;
     moved?;
     let after = system.settle()?;
-    watch.finish(when, healing, old, &after.owners, victim)
+    watch.finish(Times { when, healing, back }, old, &after.owners, victim)
+}
+
+/// When what happened.
+#[derive(Clone, Copy)]
+struct Times {
+    when: When,
+    /// Nothing was done about the fault before.
+    healing: Instant,
+    /// The victim may be heard again from then on; what it left behind is removed.
+    back: Instant,
 }
 
 /// A fault in force.
@@ -168,11 +180,12 @@ impl Trouble {
         Ok((trouble, when))
     }
 
-    fn heal(self, system: &mut dyn System) -> Result<()> {
+    /// Ends it, and tells from when on the victim is back.
+    fn heal(self, system: &mut dyn System) -> Result<Instant> {
         match self {
-            Self::OnSwitch(fault) => fault.heal().map(drop),
-            Self::Ended(node) => system.revive(node),
-            Self::Stopped(target) => strike(target, Signal::SIGCONT).map(drop),
+            Self::OnSwitch(fault) => Ok(fault.heal()?.asked),
+            Self::Stopped(target) => Ok(strike(target, Signal::SIGCONT)?.asked),
+            Self::Ended(node) => system.revive(node).map(|()| Instant::now()),
         }
     }
 }
@@ -234,7 +247,8 @@ impl Watch {
         Ok(())
     }
 
-    fn finish(self, when: When, healing: Instant, old: Mac, after: &[usize], victim: usize) -> Result<Run> {
+    fn finish(self, times: Times, old: Mac, after: &[usize], victim: usize) -> Result<Run> {
+        let Times { when, healing, back } = times;
         let log = self.capture.stop()?.since(when.asked).sent();
         let (mut addresses, mut lateness) = (Vec::new(), Duration::ZERO);
         let forever = Instant::now() + LIMIT;
@@ -251,8 +265,9 @@ impl Watch {
                 outage_ms: felt.outage_ms(),
                 lost: felt.lost(),
                 new_owner_ms: millis(claim.saturating_duration_since(when.in_force)),
+                unanswered_ms: questions.between(when.asked - ASK_EVERY * 10, healing).outage_ms(),
                 two_owners: two_answered(&questions, when.asked, healing),
-                two_owners_on_return: two_answered(&questions, healing, forever),
+                two_owners_on_return: two_answered(&questions, back, forever),
                 outage_on_return_ms: returned.outage_ms(),
                 moved_back: after[probes.number] == victim,
             });

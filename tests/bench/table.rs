@@ -10,7 +10,8 @@ use crate::{
 
 /// All of it.
 pub(crate) fn markdown(results: &Results) -> String {
-    [head(results), rows(results), remarks(results), ratios(results)].join("\n")
+    let parts = [head(results), rows(results), remarks(results), ratios(results)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn head(results: &Results) -> String {
@@ -26,8 +27,8 @@ fn head(results: &Results) -> String {
 
 fn rows(results: &Results) -> String {
     let mut text = "\
-| system | fault | outage ms, min / median / max | lost probes, median | new owner after ms, median | two owners | two owners on return | moved back |
-|---|---|---|---|---|---|---|---|
+| system | fault | outage ms, min / median / max | lost probes, median | new owner after ms, median | ARP unanswered ms, median | two owners | two owners on return | moved back |
+|---|---|---|---|---|---|---|---|---|
 "
     .to_owned();
     for row in &results.rows {
@@ -46,14 +47,16 @@ fn line(seen: &[&Seen]) -> Option<String> {
     let outage = Spread::of(seen.iter().map(|seen| seen.outage_ms))?;
     let lost = Spread::of(seen.iter().map(|seen| seen.lost as f64))?;
     let new_owner = Spread::of(seen.iter().map(|seen| seen.new_owner_ms))?;
+    let unanswered = Spread::of(seen.iter().map(|seen| seen.unanswered_ms))?;
     let share = |is_so: fn(&Seen) -> bool| format!("{}/{}", seen.iter().filter(|seen| is_so(seen)).count(), seen.len());
     Some(format!(
-        "{:.0} / **{:.0}** / {:.0} | {:.0} | {:.0} | {} | {} | {}",
+        "{:.0} / **{:.0}** / {:.0} | {:.0} | {:.0} | {:.0} | {} | {} | {}",
         outage.min,
         outage.median,
         outage.max,
         lost.median,
         new_owner.median,
+        unanswered.median,
         share(|seen| seen.two_owners),
         share(|seen| seen.two_owners_on_return),
         share(|seen| seen.moved_back),
