@@ -20,7 +20,7 @@ use crate::owner::{Hold, Slot};
 use crate::phase::Suspension;
 use crate::timing::Timing;
 use crate::vocabulary::{Action, Event, Link, LoseReason, Observed, Phase, Settings, Wanted};
-use crate::watch::Roster;
+use crate::watch::{Roster, Sighting};
 use crate::wire::{Entry, Offer, Vip};
 
 /// One node's part in one segment's election.
@@ -45,7 +45,7 @@ pub struct Election {
     pub(crate) members: BTreeMap<NodeId, Member>,
     added: u64,
     pub(crate) roster: Roster,
-    pub(crate) neighbour: Option<Instant>,
+    pub(crate) neighbour: Option<Sighting>,
     pub(crate) asked: Option<Instant>,
     pub(crate) unheard_since: Option<Instant>,
     pub(crate) isolated: bool,
@@ -150,7 +150,7 @@ impl Election {
             Event::Tick => {}
             Event::Datagram { from, bytes } => self.receive(now, from, bytes),
             Event::Link(link) => self.set_link(now, link),
-            Event::Neighbour => self.neighbour = Some(now),
+            Event::Neighbour => self.neighbour = Some(Sighting::next(self.neighbour, now, self.timing().alone())),
             Event::Leave => self.leave(now),
         }
         self.think(now);

@@ -65,7 +65,8 @@ pub(crate) struct Member {
     // From it.
     from: Option<Inbound>,
     newcomer: Option<Inbound>,
-    pub(crate) claims_seq: u64,
+    /// Which message spoke last of an address, for as long as an older one could still come.
+    told: BTreeMap<Vip, u64>,
     pub(crate) report_seq: u64,
     pub(crate) overflowed: bool,
 
@@ -141,7 +142,7 @@ impl Member {
             dead: timing.dead(),
             from: None,
             newcomer: None,
-            claims_seq: 0,
+            told: BTreeMap::new(),
             report_seq: 0,
             overflowed: false,
             to: settings.key.pair(settings.node, settings.incarnation, node),
@@ -197,7 +198,8 @@ impl Member {
         self.echo = header.session;
         let restarted = self.from.is_some();
         self.from = self.newcomer.take();
-        (self.claims_seq, self.report_seq, self.overflowed) = (0, 0, false);
+        (self.report_seq, self.overflowed) = (0, false);
+        self.told.clear();
         Ok(Opened { message, restarted })
     }
 
@@ -217,6 +219,20 @@ impl Member {
         (self.vetoed, self.down) = (None, None);
         self.flags = flags;
         self.health = Health::Up;
+    }
+
+    /// Whether a message with this number may speak of this address, or a newer one has.
+    pub(crate) fn is_told_by(&mut self, vip: Vip, seq: u64) -> bool {
+        let last = self.told.entry(vip).or_insert(seq);
+        let newer = seq >= *last;
+        *last = seq.max(*last);
+        newer
+    }
+
+    /// Forgets the order of what the replay window keeps in order by itself.
+    pub(crate) fn forget_order(&mut self) {
+        let passed = self.highest_seq().saturating_sub(Window::SIZE);
+        self.told.retain(|_, seq| *seq > passed);
     }
 
     /// Takes the times it runs by, within reason.

@@ -205,8 +205,10 @@ impl Election {
         }
         match self.settings.witness {
             Witness::Link => true,
+            // It must have been seen for a while: when a dead switch comes back, the gateway may be heard before the speakers are.
             Witness::Neighbour => self.neighbour.is_some_and(|seen| {
-                seen > voice + timing.dead() && now.saturating_duration_since(seen) <= timing.alone()
+                seen.last > seen.first.max(voice) + timing.dead()
+                    && now.saturating_duration_since(seen.last) <= timing.alone()
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! From a datagram to what it changes.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -112,35 +113,33 @@ impl Election {
         member.report = Some(Report { at: now, your_age: heartbeat.your_age, your_seq: heartbeat.your_seq, heard });
     }
 
+    /// Applies part of a member's claims, in whatever order the parts come: of each address the newest message decides.
     fn take_claims(&mut self, node: NodeId, seq: u64, claims: &Claims) {
         let Some(member) = self.members.get_mut(&node) else { return };
-        if seq < member.claims_seq {
-            // Overtaken by a newer one: what it missed is repaired by the digests.
-            return;
-        }
-        member.claims_seq = seq;
+        member.forget_order();
+        let listed: BTreeSet<_> =
+            claims.entries.iter().filter(|entry| !entry.resigned).map(|entry| entry.vip).collect();
         if let Some((first, last)) = claims.whole {
-            let listed = |vip: Vip| claims.entries.iter().any(|entry| entry.vip == vip && !entry.resigned);
             let gone: Vec<_> =
-                member.claims.between(first, last).map(|(vip, _)| vip).filter(|vip| !listed(*vip)).collect();
+                member.claims.between(first, last).map(|(vip, _)| vip).filter(|vip| !listed.contains(vip)).collect();
             for vip in gone {
-                self.note_claim(node, vip, None, u8::MAX);
+                self.note(node, seq, vip, None, u8::MAX);
             }
         }
         for entry in &claims.entries {
-            if entry.resigned {
-                self.note_claim(node, entry.vip, None, entry.reason);
-                continue;
-            }
-            let Some(member) = self.members.get_mut(&node) else { return };
-            if member.claims.len() >= MOST_CLAIMS && member.claims.get(entry.vip).is_none() {
-                if !std::mem::replace(&mut member.overflowed, true) {
-                    self.report(Observed::TooManyClaims { node });
-                }
-                continue;
-            }
             let claim = Claim { epoch: entry.epoch, quorate: entry.quorate, reason: entry.reason };
-            self.note_claim(node, entry.vip, Some(claim), entry.reason);
+            self.note(node, seq, entry.vip, Some(claim).filter(|_| !entry.resigned), entry.reason);
+        }
+    }
+
+    fn note(&mut self, node: NodeId, seq: u64, vip: Vip, claim: Option<Claim>, reason: u8) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        if claim.is_some() && member.claims.len() >= MOST_CLAIMS && member.claims.get(vip).is_none() {
+            if !std::mem::replace(&mut member.overflowed, true) {
+                self.report(Observed::TooManyClaims { node });
+            }
+        } else if member.is_told_by(vip, seq) {
+            self.note_claim(node, vip, claim, reason);
         }
     }
 

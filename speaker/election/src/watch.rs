@@ -26,6 +26,21 @@ pub(crate) struct Roster {
     applied: Option<bool>,
 }
 
+/// Signs of life of something that is no speaker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sighting {
+    /// When they began to come without a long gap.
+    pub(crate) first: Instant,
+    pub(crate) last: Instant,
+}
+
+impl Sighting {
+    pub(crate) fn next(before: Option<Self>, now: Instant, gap: Duration) -> Self {
+        let lasting = before.filter(|before| now.saturating_duration_since(before.last) <= gap);
+        Self { first: lasting.map_or(now, |before| before.first), last: now }
+    }
+}
+
 /// How this node's side compares with the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -225,7 +240,7 @@ impl Election {
     /// Half of the membership counts as more than half for the incumbent, if the gateway is on its side. It keeps the bit; it does not win it.
     fn has_gateway(&self, now: Instant, half_since: Instant) -> bool {
         let fresh = self.timing().alone().max(Duration::from_secs(2));
-        let seen = self.neighbour.map_or(half_since, |seen| seen.max(half_since));
+        let seen = self.neighbour.map_or(half_since, |seen| seen.last.max(half_since));
         match self.settings.witness {
             Witness::Link => self.link == Link::Up,
             Witness::Neighbour => now.saturating_duration_since(seen) <= fresh,
@@ -261,7 +276,8 @@ impl Election {
         {
             self.report(Observed::Isolated);
         }
-        let every = if undecided && lonely_for < Duration::from_secs(10) {
+        let seen = self.neighbour.is_some_and(|seen| now.saturating_duration_since(seen.last) <= self.timing().alone());
+        let every = if undecided && (seen || lonely_for < Duration::from_secs(10)) {
             dead / 2
         } else if undecided || !self.holds.is_empty() && self.side(now) == Side::Half {
             Duration::from_millis(500).max(dead)

@@ -11,7 +11,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    const SIZE: u64 = 64;
+    /// How far behind the newest a message may be.
+    pub(crate) const SIZE: u64 = 64;
 
     /// Whether a message with this number may be new. Asked before the costly look at its seal.
     pub(crate) fn check(&self, seq: u64) -> Result<(), Drop> {

@@ -335,7 +335,7 @@ fn row_19_a_blackout_of_the_whole_switch_moves_nothing() {
             (0..world.nodes.len()).for_each(|index| world.nodes[index].neighbour = true);
             world.run(ms(4_000));
         }
-        assert_eq!(world.moves_since(from), 0, "seed {seed}\n{}", world.story(30));
+        assert_eq!(world.moves_since(from), 0, "seed {seed}\n{}", world.story(300));
     }
 }
 

@@ -196,7 +196,7 @@ fn a_thousand_addresses_move_to_all_survivors() {
     world.check_one_owner();
     let cut = world.now;
     let held = world.nodes[0].owned.len();
-    assert!((60..=140).contains(&held), "{held}");
+    assert!((60..=140).contains(&held), "{held}\n{}", world.story(9_000));
     world.crash(0);
     world.run(ms(500));
     world.check_one_owner();
