@@ -23,26 +23,10 @@ mod run;
 mod source;
 
 use clap::Parser;
+use herald_runtime::process;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    herald_runtime::log::init(&args.log);
-    // Two workers: one for the desk, one for parsing and writing beside it.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = runtime.block_on(run::run(args));
-    runtime.shutdown_background();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "controller ends");
-            ExitCode::FAILURE
-        }
-    }
+    process::run(&args.log.clone(), run::run(args))
 }

@@ -34,7 +34,8 @@ fn addresses(lab: &Lab) -> [IpAddr; 2] {
 /// What the speakers wrote about owning, for the message of a failed test.
 fn story(lab: &Lab) -> String {
     let text = lab.logs(HERALD, "speaker-").unwrap_or_default();
-    let mut lines: Vec<_> = text.lines().filter(|line| line.contains("address ") || line.contains("speaker ")).collect();
+    let mut lines: Vec<_> =
+        text.lines().filter(|line| line.contains("address ") || line.contains("speaker ")).collect();
     lines.sort_unstable();
     lines.split_off(lines.len().saturating_sub(60)).join("\n")
 }

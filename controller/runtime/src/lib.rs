@@ -1,11 +1,12 @@
 //! What both binaries need around their work: logs, health and metrics endpoints, guarded watches, the shutdown signal.
 //!
-//! Nothing here decides anything about addresses. A binary calls [`log::init`] first, makes its [`kube::Client`] with
+//! Nothing here decides anything about addresses. A binary gives its work to [`process::run`], makes its [`kube::Client`] with
 //! [`client::connect`], follows objects with [`watch::watch`], serves [`admin`] and ends on [`signal::shutdown`].
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: it owns clocks, sockets and locks")]
 
 pub mod admin;
 pub mod client;
 pub mod log;
+pub mod process;
 pub mod signal;
 pub mod watch;
