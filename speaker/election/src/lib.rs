@@ -1,4 +1,46 @@
-//! Who is alive, who owns each address, how it is handed over.
+//! Who is alive, who owns each address, how it is handed over: the election of one segment, as a machine without clock, socket or lock.
+//!
+//! The speakers of a segment send each other sealed heartbeats over the very wire that the addresses are announced on. From what it hears, and from
+//! what the others say they hear, each node decides for itself who lives; from the claims it has heard, who owns what. Nobody is
+//! asked for permission: a node claims, and says so. The rules are made so that two that claim find out on first contact, and agree who stays.
+//!
+//! ```text
+//!   set(now, Wanted)         members, addresses, candidates --.
+//!   handle(now, Event)       tick, datagram, link, neighbour --+--> Election --> poll() Gain, Lose, Suspend, Resume, Reassert, Send, Report
+//!   deadline()               when to tick next <---------------'
+//! ```
+//!
+//! # Promises, why they hold, and where they are tested
+//!
+//! **I1, one claimant per epoch.** An epoch carries a mark of its claimant and is above all that the claimant has seen and made (claims have a total
+//! order: quorate, epoch, score, node; even if two marks were equal). *`world.rs` checks it at every gain of every run.*
+//!
+//! **I2, one owner.** In a component that has been whole for `T_dead` and two heartbeats: *at most one*, because owners exchange their claims on the
+//! first message, by digest and repair ever after, and of two claims the order lets exactly one stay; *at least one*, because an address without a live claim
+//! is taken by the first live candidate, and by the next a step later if it does not. *`after_any_storm_there_is_one_owner_and_then_nothing_moves`,
+//! `the_minority_owner_yields_on_contact`, `a_claim_made_alone_never_beats_the_majoritys_incumbent`.*
+//!
+//! **I3, no silent announcement.** `Gain` leaves `poll` after the claim has, and only with a carrier, after listening, outside a suspension, and if somebody
+//! hears this node. An owner that stood still is suspended before it can answer and resumes only by proof that is newer than the stall. *`a_claim_is_sent_before_its_gain`,
+//! `a_frozen_owner_is_replaced_and_silent_when_it_thaws`, `an_isolated_node_never_claims`, and asserts in `world.rs`.*
+//!
+//! **I4, stickiness.** The order of candidates is asked only while an address has no owner; nothing takes an address from a live one but a
+//! better claim, its own wish, or its death; death takes two observers that measured it and nobody fresh that disagrees. *`a_returning_owner_takes_nothing_back`,
+//! `rows_16_and_17_random_loss_moves_nothing`, `row_13_*`, `row_15_*`, `row_18_*`, `row_19_*`, `row_20_*`.*
+//!
+//! **I5, make before break.** In a hand-over the old owner falls silent when it sees the heir's claim, which the heir sends after it has gained. *`planned.rs`.*
+//!
+//! **I6, monotony.** A claim with an epoch below one that was seen from a majority owns nothing. *`a_claim_below_an_older_majority_owns_nothing`.*
+//!
+//! **Speed.** A silent death is noticed within `T_dead` and two heartbeats. *`a_silent_owner_is_replaced_within_t_dead_and_two_heartbeats`.*
+//!
+//! **Bad bytes** are values: a datagram is counted under one [`Drop`] and changes nothing. *`drops.rs`, `wire/tests.rs`.*
+//!
+//! # What it does not do
+//!
+//! It sends no ARP and knows no Service. It does not check the data plane. It does not say where addresses *should* be: it spreads them by rendezvous when they lose
+//! their owner and otherwise leaves them. On both sides of a partition an address has an owner; fencing across partitions needs an arbiter that Herald's fast
+//! path does without.
 
 mod claim;
 mod election;

@@ -387,3 +387,6 @@ pub(crate) struct Taking {
 pub(crate) fn entry(ip: IpAddr, claim: &Claim) -> Entry {
     Entry { vip: ip.into(), epoch: claim.epoch, quorate: claim.quorate, resigned: false, reason: claim.reason }
 }
+
+#[cfg(test)]
+mod tests;

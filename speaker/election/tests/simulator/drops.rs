@@ -14,14 +14,14 @@ const FLAGS_AT: usize = 7;
 /// A settled world, and a fresh heartbeat from node 1 to node 0 that has not been delivered.
 fn world_and_heartbeat() -> (World, SocketAddr, Vec<u8>) {
     let mut world = World::settled(11, 3, 1);
-    world.wires.get_mut(&(1, 0)).unwrap().cut = true;
+    world.cut(1, 0, true);
     world.record = Some(Vec::new());
     world.run(ms(21));
-    let to = world.nodes[0].address;
-    let sent = world.record.take().unwrap();
-    let (_, _, bytes) = sent.into_iter().rfind(|(from, target, _)| *from == 1 && *target == to).unwrap();
-    let from = world.nodes[1].address;
-    world.wires.get_mut(&(1, 0)).unwrap().cut = false;
+    let (from, to) = (world.nodes[1].address, world.nodes[0].address);
+    let sent = world.record.take().unwrap_or_default();
+    let (_, _, bytes) =
+        sent.into_iter().rfind(|(from, target, _)| *from == 1 && *target == to).expect("one every 20 ms");
+    world.cut(1, 0, false);
     (world, from, bytes)
 }
 

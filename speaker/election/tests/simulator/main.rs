@@ -5,6 +5,7 @@
 
 mod drops;
 mod faults;
+mod oracles;
 mod planned;
 mod storms;
 mod world;

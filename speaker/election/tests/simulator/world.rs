@@ -61,7 +61,7 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) election: Option<Election>,
     incarnation: u64,
-    frozen: bool,
+    pub(crate) frozen: bool,
     waiting: Vec<(SocketAddr, Vec<u8>)>,
     wake: Option<Duration>,
     pub(crate) carrier: bool,
@@ -127,6 +127,8 @@ pub(crate) struct World {
     /// Per address: since when so many nodes answer for it.
     pub(crate) answering: BTreeMap<IpAddr, Vec<(Duration, usize)>>,
     claims: BTreeMap<(IpAddr, u64), usize>,
+    /// How many inputs all nodes together have got.
+    pub(crate) inputs: u64,
     /// How late a process wakes at most.
     pub(crate) lateness: Duration,
     /// Every datagram sent, if recording.
@@ -177,6 +179,7 @@ impl World {
             log: Vec::new(),
             answering,
             claims: BTreeMap::new(),
+            inputs: 0,
             lateness: ms(1),
             record: None,
             seed,
@@ -261,6 +264,13 @@ impl World {
     /// Cuts or heals every wire of a node, carriers staying up.
     pub(crate) fn isolate(&mut self, index: usize, cut: bool) {
         for (_, wire) in self.wires.iter_mut().filter(|((a, b), _)| *a == index || *b == index) {
+            wire.cut = cut;
+        }
+    }
+
+    /// Cuts or heals one direction.
+    pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
+        if let Some(wire) = self.wires.get_mut(&(from, to)) {
             wire.cut = cut;
         }
     }
@@ -361,6 +371,7 @@ impl World {
 
     fn feed(&mut self, index: usize, event: Event<'_>) {
         let now = self.base + self.now;
+        self.inputs += 1;
         if let Some(election) = &mut self.nodes[index].election {
             election.handle(now, event);
         }
@@ -452,111 +463,6 @@ impl World {
         }
         let at = self.now + delay + us(self.dice.below(jitter));
         self.push(at, Happening::Arrive { to: index, from: source, bytes: datagram });
-    }
-
-    // Oracles.
-
-    /// Whether the node would answer an ARP request now.
-    pub(crate) fn answers(&self, index: usize, ip: IpAddr) -> bool {
-        let node = &self.nodes[index];
-        node.carrier && !node.frozen && !node.suspended && node.owned.contains_key(&ip)
-    }
-
-    pub(crate) fn answerers(&self, ip: IpAddr) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|index| self.answers(*index, ip)).collect()
-    }
-
-    pub(crate) fn owner(&self, ip: IpAddr) -> usize {
-        let owners = self.answerers(ip);
-        assert_eq!(owners.len(), 1, "seed {}: {:?} {ip} is answered by {owners:?}", self.seed, self.now);
-        owners[0]
-    }
-
-    fn observe(&mut self) {
-        let counts: Vec<_> = self.answering.keys().map(|ip| (*ip, self.answerers(*ip).len())).collect();
-        for (ip, count) in counts {
-            if let Some(times) = self.answering.get_mut(&ip)
-                && times.last().is_none_or(|(_, last)| *last != count)
-            {
-                times.push((self.now, count));
-            }
-        }
-    }
-
-    /// How long, since then, an address was answered by as many as `wrong` says.
-    pub(crate) fn time_with(&self, ip: IpAddr, since: Duration, wrong: impl Fn(usize) -> bool) -> Duration {
-        let times = &self.answering[&ip];
-        let ends = times.iter().skip(1).map(|(at, _)| *at).chain([self.now]);
-        times
-            .iter()
-            .zip(ends)
-            .filter(|((_, count), _)| wrong(*count))
-            .map(|((at, _), end)| end.saturating_sub((*at).max(since)))
-            .sum()
-    }
-
-    /// I2, when all wires are whole or cut between sides: one owner in each side that has a live candidate.
-    pub(crate) fn check_one_owner(&self) {
-        for component in self.components() {
-            for (ip, address) in &self.addresses {
-                let owners: Vec<_> = component.iter().filter(|index| self.answers(**index, *ip)).collect();
-                let expected = component.iter().any(|index| address.candidates.contains(&self.nodes[*index].id));
-                assert_eq!(
-                    owners.len(),
-                    usize::from(expected),
-                    "seed {}: {:?} in {component:?} {ip} is owned by {owners:?}\n{}",
-                    self.seed,
-                    self.now,
-                    self.story(60)
-                );
-            }
-        }
-    }
-
-    /// Live nodes that are connected both ways.
-    fn components(&self) -> Vec<BTreeSet<usize>> {
-        let live = |index: &usize| self.nodes[*index].election.is_some() && self.nodes[*index].carrier;
-        let mut left: BTreeSet<_> = (0..self.nodes.len()).filter(live).collect();
-        let mut components = Vec::new();
-        while let Some(first) = left.pop_first() {
-            let mut component = BTreeSet::from([first]);
-            let mut grown = vec![first];
-            while let Some(next) = grown.pop() {
-                let linked: Vec<_> = left
-                    .iter()
-                    .copied()
-                    .filter(|other| !self.wires[&(next, *other)].cut && !self.wires[&(*other, next)].cut)
-                    .collect();
-                for other in linked {
-                    left.remove(&other);
-                    component.insert(other);
-                    grown.push(other);
-                }
-            }
-            components.push(component);
-        }
-        components
-    }
-
-    pub(crate) fn moves_since(&self, since: Duration) -> usize {
-        self.log
-            .iter()
-            .filter(|(at, _, news)| *at >= since && matches!(news, News::Gain { .. } | News::Lose { .. }))
-            .count()
-    }
-
-    pub(crate) fn gains_since(&self, since: Duration) -> Vec<(Duration, usize, News)> {
-        self.log.iter().filter(|(at, _, news)| *at >= since && matches!(news, News::Gain { .. })).cloned().collect()
-    }
-
-    pub(crate) fn saw(&self, since: Duration, what: impl Fn(usize, &Observed) -> bool) -> bool {
-        self.log.iter().any(|(at, index, news)| *at >= since && matches!(news, News::Saw(seen) if what(*index, seen)))
-    }
-
-    pub(crate) fn story(&self, last: usize) -> String {
-        let skip = self.log.len().saturating_sub(last);
-        let line = |(at, index, news): &(Duration, usize, News)| format!("{at:>12?} {index} {news:?}\n");
-        self.log.iter().skip(skip).map(line).collect()
     }
 }
 
