@@ -70,8 +70,9 @@ pub enum Event<'a> {
     },
     /// The announcing interface gained or lost its carrier.
     Link(Link),
-    /// Something on the segment that is no speaker was heard: an ARP answer of the gateway, a client's frame. May be delivered as often or
-    /// as rarely as is cheap, and in answer to [`Action::AskNeighbours`].
+    /// Something on the segment that is no speaker was heard: an ARP answer of the gateway, a client's frame. May be delivered as often
+    /// or as rarely as is cheap, and in answer to [`Action::AskNeighbours`]; only signs that go on for `T_dead`, without a gap of three, are a
+    /// witness.
     Neighbour,
     /// This speaker is about to stop: hand everything over, then say [`Action::Left`].
     Leave,
@@ -133,8 +134,8 @@ pub enum Action {
     Suspend,
     /// What is still owned is owned in truth: answer for it again, and announce it.
     Resume,
-    /// Look for a sign of life that is no speaker (ask the gateway by ARP) and deliver [`Event::Neighbour`] when one comes. Repeated while it
-    /// matters; a shell that reports neighbours anyway may ignore it.
+    /// Look for a sign of life that is no speaker (ask the gateway by ARP) and deliver [`Event::Neighbour`] when one comes. Repeated
+    /// every half `T_dead` while it matters. A shell that does not ask leaves a node that hears no other speaker to chance.
     AskNeighbours,
     /// Tell the operator.
     Report(Observed),

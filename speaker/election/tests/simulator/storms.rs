@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{World, ms};
 
 fn seeds() -> u64 {
-    std::env::var("HERALD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300)
+    std::env::var("HERALD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200)
 }
 
 #[test]

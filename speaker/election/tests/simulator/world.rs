@@ -243,11 +243,12 @@ impl World {
             let node = &mut world.nodes[index];
             node.frozen = false;
             let waiting = std::mem::take(&mut node.waiting);
+            let link = if node.carrier { Link::Up } else { Link::Down };
             // The socket keeps what came first.
             for (from, bytes) in waiting.into_iter().take(100) {
                 world.feed(index, Event::Datagram { from, bytes: &bytes });
             }
-            world.feed(index, Event::Tick);
+            world.feed(index, Event::Link(link));
         });
     }
 
