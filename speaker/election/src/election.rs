@@ -282,7 +282,7 @@ impl Election {
                 None => {
                     let mut slot = Slot::new(address);
                     for claim in self.claims_on(ip).map(|(_, claim)| claim) {
-                        slot.see(claim.epoch, claim.quorate);
+                        slot.see(claim.epoch);
                     }
                     self.slots.insert(ip, slot);
                     self.dirty.insert(ip);

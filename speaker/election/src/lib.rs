@@ -30,7 +30,10 @@
 //!
 //! **I5, make before break.** In a hand-over the old owner falls silent when it sees the heir's claim, which the heir sends after it has gained. *`planned.rs`.*
 //!
-//! **I6, monotony.** A claim with an epoch below one that was seen from a majority owns nothing. *`a_claim_below_an_older_majority_owns_nothing`.*
+//! **I6, monotony.** While a claim made with a majority lives, no lower epoch and no claim made without one is accepted, and every new claim is above all that its
+//! claimant has seen. When it has died, the best claim among the living counts, even a lower one: a node that went on refusing it would disagree for good with
+//! one that never heard of the dead one (seed 3866 of the storms). *`while_a_majoritys_claim_lives_no_lower_epoch_and_no_minority_is_accepted`,
+//! `a_claim_is_above_all_that_its_claimant_has_seen`.*
 //!
 //! **Speed.** A silent death is noticed within `T_dead` and two heartbeats. *`a_silent_owner_is_replaced_within_t_dead_and_two_heartbeats`.*
 //!

@@ -33,8 +33,6 @@ pub(crate) struct Slot {
     pub(crate) ranking: Vec<NodeId>,
     /// The highest epoch of any claim seen.
     seen: u64,
-    /// The highest epoch of a quorate claim seen: a claim below it owns nothing (I6).
-    floor: u64,
     /// Since when nobody owns it.
     pub(crate) vacant_since: Option<Instant>,
     /// Who had it last, and how it ended.
@@ -69,7 +67,12 @@ pub(crate) struct Hold {
 impl Slot {
     pub(crate) fn new(address: Address) -> Self {
         let ranking = ranking(address.candidates.iter().copied(), address.order_by);
-        Self { address, ranking, seen: 0, floor: 0, vacant_since: None, lost: None, rival: None, giver: None }
+        Self { address, ranking, seen: 0, vacant_since: None, lost: None, rival: None, giver: None }
+    }
+
+    /// Nobody is known to have lost it: an owner may exist that this node has not heard of.
+    pub(crate) fn forget_loss(&mut self) {
+        self.lost = None;
     }
 
     pub(crate) fn set(&mut self, address: Address) {
@@ -78,11 +81,8 @@ impl Slot {
     }
 
     /// Notes that a claim with this epoch exists.
-    pub(crate) fn see(&mut self, epoch: u64, quorate: bool) {
+    pub(crate) fn see(&mut self, epoch: u64) {
         self.seen = self.seen.max(epoch);
-        if quorate {
-            self.floor = self.floor.max(epoch);
-        }
     }
 }
 
@@ -117,12 +117,10 @@ impl Election {
 
     fn defend(&mut self, now: Instant, ip: IpAddr, claim: Claim, best: Option<(NodeId, Claim)>) {
         let me = self.settings.node;
-        // A claim that is overtaken by a majority owns nothing, but may have taught neighbours a wrong way.
-        let giver = self.slots.get(&ip).and_then(|slot| slot.giver);
-        let others = self.claims_on(ip).filter(|(node, _)| Some(*node) != giver);
-        let any = others.max_by_key(|(node, claim)| standing(claim, *node, ip));
         let better = best.filter(|(node, theirs)| standing(theirs, *node, ip) > standing(&claim, me, ip));
-        if let Some((node, _)) = better.or(any) {
+        let giver = self.slots.get(&ip).and_then(|slot| slot.giver);
+        let lesser = || self.claims_on(ip).map(|(node, _)| node).find(|node| Some(*node) != giver);
+        if let Some(node) = better.map(|(node, _)| node).or_else(lesser) {
             if better.is_some() {
                 let asked = self
                     .holds
@@ -237,7 +235,7 @@ impl Election {
         let Some(slot) = self.slots.get_mut(&ip) else { return };
         let Taking { reason, from, silent_for, quorate } = taking;
         let claim = Claim { epoch: next_epoch(self.settings.node, slot.seen, clock_ms), quorate, reason: reason as u8 };
-        slot.see(claim.epoch, quorate);
+        slot.see(claim.epoch);
         (slot.vacant_since, slot.lost, slot.rival) = (None, None, None);
         slot.giver = from.filter(|_| reason == GainReason::HandedOver);
         self.vacant.remove(&ip);
@@ -275,7 +273,7 @@ impl Election {
         hold.claim.quorate = quorate;
         let claim = hold.claim;
         if let Some(slot) = self.slots.get_mut(&ip) {
-            slot.see(claim.epoch, quorate);
+            slot.see(claim.epoch);
         }
         self.mine.insert(ip.into(), claim);
         self.news.push(entry(ip, &claim));
@@ -319,7 +317,7 @@ impl Election {
                 member.claims.insert(vip, claim);
                 self.claimants.entry(vip).or_default().insert(node);
                 if let Some(slot) = self.slots.get_mut(&ip) {
-                    slot.see(claim.epoch, claim.quorate);
+                    slot.see(claim.epoch);
                 }
             }
             None => {
@@ -357,12 +355,10 @@ impl Election {
         })
     }
 
-    /// The best claim of another node that is not overtaken by an older majority.
+    /// The best claim of another node. Claims of the dead do not count, claims of the living all do: leaving out one that was overtaken by a majority
+    /// which has died since would let two nodes disagree for good, if only one of them had heard of that majority.
     pub(crate) fn best_claim(&self, ip: IpAddr) -> Option<(NodeId, Claim)> {
-        let floor = self.slots.get(&ip).map_or(0, |slot| slot.floor);
-        self.claims_on(ip)
-            .filter(|(_, claim)| claim.epoch >= floor)
-            .max_by_key(|(node, claim)| standing(claim, *node, ip))
+        self.claims_on(ip).max_by_key(|(node, claim)| standing(claim, *node, ip))
     }
 
     /// The owner as this node sees it.

@@ -81,6 +81,10 @@ impl Election {
 
     pub(crate) fn start_learning(&mut self, now: Instant) {
         self.learn_until = Some(now + self.timing().learn());
+        // Whose loss an address was is old news: while this node was away others may have taken it.
+        for slot in self.slots.values_mut() {
+            slot.forget_loss();
+        }
         for member in self.members.values_mut() {
             member.urge = member.urge.max(Urge::Answer);
         }

@@ -81,17 +81,28 @@ fn a_claim_is_sent_before_its_gain() {
 }
 
 #[test]
-fn a_claim_below_an_older_majority_owns_nothing() {
+fn while_a_majoritys_claim_lives_no_lower_epoch_and_no_minority_is_accepted() {
     let (mut election, now) = machine(&[A, B]);
-    claims(&mut election, A, 5 << 16, true);
-    assert_eq!(election.owner(ip()).map(|(node, _)| node), Some(A));
-    claims(&mut election, B, 7 << 16, true);
-    assert_eq!(election.owner(ip()).map(|(node, _)| node), Some(B));
-    election.note_claim(B, ip().into(), None, LoseReason::Leaving as u8);
-    assert_eq!(election.owner(ip()), None, "A's claim was overtaken, whether or not it has noticed");
-    claims(&mut election, A, 8 << 16, false);
+    let owner = |election: &Election| election.owners()[&ip()].map(|owner| (owner.node, owner.epoch >> 16));
+    claims(&mut election, A, 7 << 16, true);
+    assert_eq!(owner(&election), Some((A, 7)));
+    claims(&mut election, B, 5 << 16, true);
+    assert_eq!(owner(&election), Some((A, 7)), "lower");
+    claims(&mut election, B, 9 << 16, false);
+    assert_eq!(owner(&election), Some((A, 7)), "newer, but made alone");
     election.handle(now, Event::Tick);
-    assert_eq!(election.owners()[&ip()].map(|owner| (owner.node, owner.quorate)), Some((A, false)));
+    assert_eq!(owner(&election), Some((A, 7)), "and time changes nothing");
+    claims(&mut election, B, 9 << 16, true);
+    assert_eq!(owner(&election), Some((B, 9)));
+}
+
+#[test]
+fn a_claim_is_above_all_that_its_claimant_has_seen() {
+    let (mut election, now) = machine(&[ME]);
+    claims(&mut election, A, 1 << 60, true);
+    election.note_claim(A, ip().into(), None, LoseReason::Leaving as u8);
+    election.handle(now, Event::Tick);
+    assert!(election.owners()[&ip()].is_some_and(|owner| owner.node == ME && owner.epoch > 1 << 60));
 }
 
 #[test]

@@ -49,6 +49,32 @@ fn a_lost_carrier_silences_at_once_and_the_address_moves() {
     world.check_one_owner();
 }
 
+/// After a carrier comes back, the kernel may take a second to resolve one peer's Ethernet address while it already talks to another.
+#[test]
+fn a_node_that_comes_back_claims_nothing_while_the_new_owner_is_heard_by_others_alone() {
+    for seed in 0..30 {
+        let mut world = World::settled(seed, 3, 2);
+        let owner = world.owner(vip(0));
+        world.carrier(owner, false);
+        world.run(ms(300));
+        let heir = world.owner(vip(0));
+        assert_ne!(heir, owner);
+        for pair in [(owner, heir), (heir, owner)] {
+            world.wires.get_mut(&pair).unwrap().cut = true;
+        }
+        let healed = world.now;
+        world.carrier(owner, true);
+        world.run(ms(900));
+        for pair in [(owner, heir), (heir, owner)] {
+            world.wires.get_mut(&pair).unwrap().cut = false;
+        }
+        world.run(ms(2_000));
+        assert_eq!(world.moves_since(healed), 0, "seed {seed}\n{}", world.story(30));
+        assert_eq!(world.owner(vip(0)), heir, "seed {seed}");
+        world.check_one_owner();
+    }
+}
+
 #[test]
 fn a_frozen_owner_is_replaced_and_silent_when_it_thaws() {
     for seed in 0..30 {

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::world::{World, ms};
 
+/// 3866: a claim below the epoch of a dead majority was refused by one node and held by another.
+const FAILED_ONCE: &[u64] = &[3_866];
+
 fn seeds() -> u64 {
     std::env::var("HERALD_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200)
 }
 
 #[test]
 fn after_any_storm_there_is_one_owner_and_then_nothing_moves() {
-    for seed in 0..seeds() {
+    for seed in FAILED_ONCE.iter().copied().chain(0..seeds()) {
         let mut world = World::new(seed, 2 + seed as usize % 4, 2);
         world.start_all();
         world.run(ms(800));
