@@ -52,6 +52,8 @@ pub(crate) struct Member {
     pub(crate) heard: Option<Instant>,
     /// From when silence is counted: `heard`, moved forward after this process stood still.
     pub(crate) silent_since: Instant,
+    /// Since when it is heard without a silence that would have been death.
+    pub(crate) heard_since: Instant,
     /// The silence is counted from a guess.
     pub(crate) rebased: bool,
     pub(crate) suspected: bool,
@@ -134,6 +136,7 @@ impl Member {
             report: None,
             heard: None,
             silent_since: now,
+            heard_since: now,
             rebased: false,
             suspected: false,
             vetoed: None,
@@ -213,6 +216,9 @@ impl Member {
 
     /// Something valid came.
     pub(crate) fn hear(&mut self, now: Instant, flags: Flags) {
+        if !self.is_heard(now) {
+            self.heard_since = now;
+        }
         self.heard = Some(now);
         self.silent_since = now;
         (self.rebased, self.suspected) = (false, false);

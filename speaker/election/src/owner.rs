@@ -209,13 +209,16 @@ impl Election {
     /// Whether an owner could exist that this node has not heard of. Where an owner has just died, waiting costs more than a short double claim.
     fn knows_enough(&self, now: Instant, slot: &Slot, since: Instant) -> bool {
         let candidates = || slot.address.candidates.iter().filter_map(|node| Some((*node, self.members.get(node)?)));
-        let unsynced = candidates().any(|(_, member)| member.is_heard(now) && !member.is_synced());
-        let waited = now.saturating_duration_since(since);
-        if slot.lost.is_some() {
-            return !unsynced || waited >= self.timing().heartbeat() * 2;
+        // What a member claims comes within a few heartbeats of hearing it, or not at all.
+        let patience = if slot.lost.is_some() { self.timing().heartbeat() * 2 } else { self.timing().learn() };
+        let unsynced = candidates().any(|(_, member)| {
+            let from = since.max(member.heard_since);
+            member.is_heard(now) && !member.is_synced() && now.saturating_duration_since(from) < patience
+        });
+        if unsynced || slot.lost.is_some() {
+            return !unsynced;
         }
-        let hidden = candidates().any(|(node, member)| !member.is_heard(now) && self.is_heard_elsewhere(node, now));
-        !hidden && (!unsynced || waited >= self.timing().learn())
+        !candidates().any(|(node, member)| !member.is_heard(now) && self.is_heard_elsewhere(node, now))
     }
 
     fn is_heard_elsewhere(&self, node: NodeId, now: Instant) -> bool {
