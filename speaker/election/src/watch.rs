@@ -26,6 +26,9 @@ pub(crate) struct Roster {
     applied: Option<bool>,
 }
 
+/// How long after losing half of its peers a node asks the gateway often: some take-overs long. For ever would be a broadcast each 40 ms.
+const HALF_IS_NEW: Duration = Duration::from_secs(2);
+
 /// Signs of life of something that is no speaker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sighting {
@@ -239,12 +242,20 @@ impl Election {
 
     /// Half of the membership counts as more than half for the incumbent, if the gateway is on its side. It keeps the bit; it does not win it.
     fn has_gateway(&self, now: Instant, half_since: Instant) -> bool {
-        let fresh = self.timing().alone().max(Duration::from_secs(2));
+        // While the other half may be taking over alone, the gateway is asked often: who is cut off from it has lost the bit by the time that the
+        // other half may claim, so that on contact the address stays where it went.
+        let timing = self.timing();
+        let fresh =
+            if self.is_newly_half(now) { timing.alone() - timing.dead() } else { timing.alone().max(HALF_IS_NEW) };
         let seen = self.neighbour.map_or(half_since, |seen| seen.last.max(half_since));
         match self.settings.witness {
             Witness::Link => self.link == Link::Up,
             Witness::Neighbour => now.saturating_duration_since(seen) <= fresh,
         }
+    }
+
+    fn is_newly_half(&self, now: Instant) -> bool {
+        self.roster.half_since.is_some_and(|since| now.saturating_duration_since(since) < HALF_IS_NEW)
     }
 
     /// This process stood still longer than its death takes to be noticed: others may have decided without it.
@@ -278,6 +289,8 @@ impl Election {
         }
         let seen = self.neighbour.is_some_and(|seen| now.saturating_duration_since(seen.last) <= self.timing().alone());
         let every = if undecided && (seen || lonely_for < Duration::from_secs(10)) {
+            dead / 2
+        } else if !self.holds.is_empty() && self.is_newly_half(now) {
             dead / 2
         } else if undecided || !self.holds.is_empty() && self.side(now) == Side::Half {
             Duration::from_millis(500).max(dead)
