@@ -76,7 +76,7 @@ pub(crate) struct Run {
     pub(crate) owners_after: Vec<usize>,
     /// The first address is IPv4; an IPv6 one is there if it had the same owner.
     pub(crate) addresses: Vec<Seen>,
-    /// The worst lateness of a probe in sending.
+    /// The worst lateness of a probe in sending, from just before the fault until it was healed.
     lateness_ms: f64,
 }
 
@@ -212,12 +212,19 @@ impl Watch {
         for (number, (target, owner)) in settled.targets.iter().zip(&settled.owners).enumerate() {
             if *owner == victim {
                 let questions = AddressProbe::start(asker(wire), target.ip(), ASK_EVERY)?;
+                // It may have missed, or not been told, who has the address since the last run.
+                client(wire).forget(target.ip())?;
                 let traffic = UdpProbe::start(&client(wire).namespace, *target, EVERY)?;
                 addresses.push(Probes { number, target: *target, traffic, questions });
             }
         }
-        for probes in &addresses {
-            ensure!(probes.traffic.wait_for_answers(40, LIMIT), "the client does not reach {}", probes.target);
+        for Probes { target, traffic, .. } in &addresses {
+            ensure!(traffic.wait_for_answers(40, LIMIT), "the client does not reach {target}");
+            let entry = client(wire).namespace.output("ip", &["neigh", "show", "to", &target.ip().to_string()])?;
+            ensure!(
+                entry.contains(&wire.node(victim).mac.to_string()),
+                "the client does not use the owner but {entry:?}"
+            );
         }
         Ok(Self { capture, addresses })
     }
@@ -256,9 +263,9 @@ impl Watch {
             let claim = log.records.iter().find(|record| is_claim_of_another(record, &probes, old));
             let claim = claim.map_or(healing, |record| record.at);
             let (traffic, questions) = (probes.traffic.stop()?, probes.questions.stop()?);
-            lateness = lateness.max(traffic.worst_lateness);
             // The last answer before the fault is where an outage begins.
             let felt = traffic.between(when.asked - EVERY * 10, healing);
+            lateness = lateness.max(worst_lateness(&felt));
             let returned = traffic.between(healing, forever);
             addresses.push(Seen {
                 ipv6: probes.target.is_ipv6(),
@@ -287,6 +294,12 @@ fn two_answered(questions: &Report, from: Instant, until: Instant) -> bool {
         let asked = questions.samples.iter().rev().find(|sample| sample.sent <= double.at);
         asked.and_then(|sample| sample.answer()).is_some_and(|first| first.by != double.by)
     })
+}
+
+/// How much later than due a probe was sent at most; each is due [`EVERY`] after the one before.
+fn worst_lateness(report: &Report) -> Duration {
+    let pauses = report.samples.windows(2).map(|pair| pair[1].sent - pair[0].sent);
+    pauses.max().unwrap_or_default().saturating_sub(EVERY)
 }
 
 fn millis(duration: Duration) -> f64 {

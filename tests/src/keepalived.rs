@@ -71,7 +71,7 @@ impl Keepalived {
             let address = SocketAddr::from((node.v4, options.port));
             let service = Echo::start(&node.namespace, address, &node.name)?;
             node.namespace.nft(&translation(options, node.v4))?;
-            let priority = 200 - node.number;
+            let priority = priority(node.number);
             this.routers.push(Router { node: Arc::clone(node), files, priority, process: None, _service: service });
         }
         for router in &mut this.routers {
@@ -211,6 +211,12 @@ fn translation(options: Options, own: Ipv4Addr) -> String {
         "table ip {TABLE} {{\nchain prerouting {{\ntype nat hook prerouting priority dstnat;\n\
          ip daddr {vip} meta l4proto {{ tcp, udp }} th dport {port} dnat to {own}\n}}\n}}\n"
     )
+}
+
+/// The first node has the highest. As far apart as people set them: two backups with neighbouring priorities wait equally long but
+/// for a 256th of the interval, and both take the address.
+fn priority(number: u8) -> u8 {
+    220_u8.saturating_sub(number.saturating_mul(20)).max(1)
 }
 
 fn configuration(options: Options, priority: u8) -> String {
