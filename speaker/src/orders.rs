@@ -88,6 +88,7 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         .map(|(ip, address)| {
             let election = herald_election::Address {
                 candidates: address.candidates.iter().map(|name| NodeId::of(name)).collect(),
+                preference: address.preference.iter().map(|(name, weight)| (NodeId::of(name), *weight)).collect(),
                 order_by: address.order_by,
             };
             (*ip, Address { election, interfaces: chosen(&interfaces, &address.interfaces) })

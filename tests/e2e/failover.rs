@@ -212,3 +212,27 @@ fn a_local_service_is_announced_where_an_endpoint_is_ready() {
     }
     lab.kubectl(&["delete", "service", "local"]).unwrap();
 }
+
+#[test]
+fn a_preferred_node_gets_what_has_no_owner_and_takes_nothing_that_has() {
+    let lab = lab();
+    let name = lab.node(3).name.clone();
+    lab.apply(&format!(
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: preferred, namespace: herald-system}}\nspec:\n  \
+         autoAssign: false\n  addresses: [10.66.103.0/29]\n---\napiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: \
+         {{name: preferred, namespace: herald-system}}\nspec:\n  ipAddressPools: [preferred]\n  preferredNodeSelectors:\n  - weight: \
+         50\n    preference: {{matchLabels: {{kubernetes.io/hostname: {name}}}}}\n"
+    ))
+    .unwrap();
+    let names: Vec<_> = (1..=4).map(|number| format!("preferred-{number}")).collect();
+    for name in &names {
+        lab.apply(&service(name, "annotations: {metallb.io/address-pool: preferred}", "")).unwrap();
+        let ip = lab.addresses("default", name, 1).unwrap()[0];
+        assert_eq!(lab.wait_for_owner(ip).unwrap(), 3, "{ip} goes to the preferred node");
+    }
+    lab.kubectl(&["delete", "l2advertisement", "preferred", "--namespace=herald-system"]).unwrap();
+    for name in &names {
+        lab.kubectl(&["delete", "service", name]).unwrap();
+    }
+    lab.kubectl(&["delete", "ipaddresspool", "preferred", "--namespace=herald-system"]).unwrap();
+}

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use crate::node::{NodeId, short_hash};
+use crate::vocabulary::Address;
 use crate::wire::Vip;
 
 /// How much this node is meant for this address.
@@ -15,11 +16,13 @@ pub(crate) fn score(node: NodeId, ip: IpAddr) -> u64 {
     short_hash(&[&node.0.to_be_bytes(), &Vip::from(ip).0.to_be_bytes()])
 }
 
-/// The candidates, best first.
-pub(crate) fn ranking(candidates: impl IntoIterator<Item = NodeId>, order_by: IpAddr) -> Vec<NodeId> {
-    let mut nodes: Vec<_> = candidates.into_iter().map(|node| (score(node, order_by), node)).collect();
-    nodes.sort_unstable_by_key(|scored| Reverse(*scored));
-    nodes.into_iter().map(|(_, node)| node).collect()
+/// The candidates, best first: by preference, and by score among those equally preferred.
+pub(crate) fn ranking(address: &Address) -> Vec<NodeId> {
+    let mut nodes: Vec<_> = address.candidates.iter().copied().collect();
+    nodes.sort_by_cached_key(|node| {
+        Reverse((address.preference.get(node).copied().unwrap_or_default(), score(*node, address.order_by), *node))
+    });
+    nodes
 }
 
 #[cfg(test)]
@@ -28,6 +31,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    fn address(candidates: impl IntoIterator<Item = NodeId>, order_by: IpAddr) -> Address {
+        Address { candidates: candidates.into_iter().collect(), preference: BTreeMap::new(), order_by }
+    }
 
     fn nodes(count: u64) -> Vec<NodeId> {
         (1..=count).map(|number| NodeId::of(&format!("node-{number}"))).collect()
@@ -39,8 +46,8 @@ mod tests {
         let mut heirs = BTreeMap::<NodeId, u32>::new();
         for number in 0..1_000_u32 {
             let ip = IpAddr::V4(Ipv4Addr::from_bits(0xC000_0200 + number));
-            let before = ranking(all.clone(), ip);
-            let after = ranking(all.iter().copied().filter(|node| *node != all[0]), ip);
+            let before = ranking(&address(all.iter().copied(), ip));
+            let after = ranking(&address(all.iter().copied().filter(|node| *node != all[0]), ip));
             let expected: Vec<_> = before.iter().copied().filter(|node| *node != all[0]).collect();
             assert_eq!(after, expected);
             if before[0] == all[0] {
@@ -50,6 +57,16 @@ mod tests {
         assert_eq!(heirs.len(), 4);
         let (least, most) = (heirs.values().min().copied().unwrap(), heirs.values().max().copied().unwrap());
         assert!(most < 2 * least, "{heirs:?}");
+    }
+
+    #[test]
+    fn a_preferred_node_comes_first_and_score_decides_among_equals() {
+        let all = nodes(5);
+        let ip = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let plain = ranking(&address(all.iter().copied(), ip));
+        let preference = [(plain[3], 10), (plain[4], 10), (plain[2], 5)].into();
+        let preferred = ranking(&Address { preference, ..address(all.iter().copied(), ip) });
+        assert_eq!(preferred, [plain[3], plain[4], plain[2], plain[0], plain[1]]);
     }
 
     #[test]

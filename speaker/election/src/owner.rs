@@ -66,7 +66,7 @@ pub(crate) struct Hold {
 
 impl Slot {
     pub(crate) fn new(address: Address) -> Self {
-        let ranking = ranking(address.candidates.iter().copied(), address.order_by);
+        let ranking = ranking(&address);
         Self { address, ranking, seen: 0, vacant_since: None, lost: None, rival: None, giver: None }
     }
 
@@ -76,7 +76,7 @@ impl Slot {
     }
 
     pub(crate) fn set(&mut self, address: Address) {
-        self.ranking = ranking(address.candidates.iter().copied(), address.order_by);
+        self.ranking = ranking(&address);
         self.address = address;
     }
 

@@ -52,6 +52,8 @@ pub struct Wanted {
 pub struct Address {
     /// The nodes that may own it.
     pub candidates: BTreeSet<NodeId>,
+    /// How much each is preferred where an owner has to be found; missing is zero. Never a reason to move what is owned.
+    pub preference: BTreeMap<NodeId, u32>,
     /// What the order of candidates is computed from: the first address of the Service, so that both families go to one node.
     pub order_by: IpAddr,
 }

@@ -1,5 +1,6 @@
 //! Wishes: leaving, changed candidates, new and removed addresses. At each instant somebody answers (I5).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herald_election::{Address, GainReason, LoseReason, Observed};
@@ -128,7 +129,7 @@ fn a_new_address_is_claimed_once_by_the_first_of_its_order() {
         let mut world = World::settled(seed, 3, 2);
         let (from, ip) = (world.now, vip(5));
         let candidates = world.nodes.iter().map(|node| node.id).collect();
-        world.addresses.insert(ip, Address { candidates, order_by: ip });
+        world.addresses.insert(ip, Address { candidates, preference: BTreeMap::new(), order_by: ip });
         world.answering.insert(ip, vec![(world.now, 0)]);
         for index in 0..3 {
             let late = ms(world.dice.below(100));
@@ -148,7 +149,7 @@ fn a_first_candidate_that_does_not_claim_is_followed_by_the_next() {
         let mut world = World::settled(seed, 3, 1);
         let ip = vip(4);
         let candidates = world.nodes.iter().map(|node| node.id).collect();
-        world.addresses.insert(ip, Address { candidates, order_by: ip });
+        world.addresses.insert(ip, Address { candidates, preference: BTreeMap::new(), order_by: ip });
         world.answering.insert(ip, vec![(world.now, 0)]);
         // One node never hears of it.
         for index in [seed as usize % 3, (seed as usize + 1) % 3] {

@@ -161,7 +161,7 @@ impl World {
         let candidates: BTreeSet<_> = nodes.iter().map(|node| node.id).collect();
         let addresses = (0..addresses).map(|index| {
             let ip = vip(index);
-            (ip, Address { candidates: candidates.clone(), order_by: ip })
+            (ip, Address { candidates: candidates.clone(), preference: BTreeMap::new(), order_by: ip })
         });
         let addresses: BTreeMap<_, _> = addresses.collect();
         let answering = addresses.keys().map(|ip| (*ip, vec![(Duration::ZERO, 0)])).collect();
