@@ -19,6 +19,10 @@ pub const SECRET_KEY: &str = "secretkey";
 pub const HEARTBEAT_PORT: u16 = 7790;
 /// The HTTPS port of `/metrics`.
 pub const METRICS_PORT: u16 = 9120;
+/// The Service that the API server reaches the webhooks through.
+pub const WEBHOOK_SERVICE: &str = "webhook";
+/// The path of the webhook that converts between versions.
+pub const CONVERT_PATH: &str = "/convert";
 /// The port of `/healthz` and `/readyz`.
 pub const HEALTH_PORT: u16 = 17472;
 
@@ -48,3 +52,16 @@ pub const NODE_LABEL: &str = "metallb.io/node";
 pub const SERVICE_NAME_LABEL: &str = "metallb.io/service-name";
 /// Label of status objects: the namespace of their Service.
 pub const SERVICE_NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
+/// Label of ConfigurationStates: `controller` or `speaker`.
+pub const COMPONENT_TYPE_LABEL: &str = "metallb.io/component-type";
+/// Label of ConfigurationStates of speakers: their node.
+pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
+
+/// The API group of what Herald offers beyond MetalLB.
+pub const HERALD_GROUP: &str = "heraldlb.io";
+/// Pool annotation: how long the addresses of a deleted Service are kept for one of the same name, as `24h`, `90m` or `30s`.
+pub const RETAIN_ANNOTATION: &str = "heraldlb.io/retain-addresses";
+/// Service and pool annotation: `true` makes the webhook refuse to delete it.
+pub const PROTECTION_ANNOTATION: &str = "heraldlb.io/deletion-protection";
+/// Label of the AddressReservations that the controller writes: what for.
+pub const RESERVATION_ROLE_LABEL: &str = "heraldlb.io/role";

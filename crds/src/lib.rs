@@ -19,4 +19,4 @@ pub mod api;
 pub mod keys;
 pub mod model;
 
-pub use api::{IPAddressPool, L2Advertisement};
+pub use api::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};

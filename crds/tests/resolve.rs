@@ -138,8 +138,9 @@ fn a_service_allocation_says_whom_a_pool_is_for() {
         (json!({"namespaces": ["blue"], "namespaceSelectors": [red]}), [yes; 4], [yes; 4]),
         (json!({"serviceSelectors": [web]}), [yes, yes, no, no], [yes, yes, no, no]),
         (json!({"namespaces": ["red"], "serviceSelectors": [web]}), [yes, no, no, no], [yes, no, no, no]),
-        (json!({"namespaceSelectors": [nowhere]}), [yes; 4], [no; 4]),
-        (json!({"namespaceSelectors": [nowhere], "serviceSelectors": [web]}), [yes, yes, no, no], [yes, yes, no, no]),
+        (json!({"namespaceSelectors": [nowhere]}), [no; 4], [no; 4]),
+        (json!({"namespaceSelectors": [nowhere], "serviceSelectors": [web]}), [no; 4], [no; 4]),
+        (json!({"namespaces": ["red"], "namespaceSelectors": [nowhere]}), [yes, no, yes, no], [yes, no, yes, no]),
     ];
     let services = [("red", "web"), ("blue", "web"), ("red", "db"), ("blue", "db")];
     for (allocation, admits, pinned) in table {

@@ -47,6 +47,10 @@ proptest! {
             match problem.object.kind {
                 Kind::IPAddressPool => drop(sound.pools.remove(&problem.object.name)),
                 Kind::L2Advertisement => drop(sound.l2_advertisements.remove(&problem.object.name)),
+                Kind::BGPAdvertisement => drop(sound.bgp_advertisements.remove(&problem.object.name)),
+                Kind::BGPPeer => drop(sound.bgp_peers.remove(&problem.object.name)),
+                Kind::BFDProfile => drop(sound.bfd_profiles.remove(&problem.object.name)),
+                Kind::Community => drop(sound.communities.remove(&problem.object.name)),
             }
         }
         let (alone, left) = resolve(&sound);

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use herald_crds::api::reason::{ControllerReason, SpeakerReason};
 use herald_crds::api::{IPAddressPool, IPAddressPoolStatus, L2Advertisement, L2AdvertisementSpec, crds};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -83,11 +85,11 @@ fn an_empty_key_reads_like_no_key_and_an_unknown_one_is_passed_over() {
 
 #[test]
 fn the_schema_has_exactly_the_fields_of_metallb() {
-    let spec = |at: usize| property(&schema(at), "spec");
-    assert_eq!(names(&spec(0)), ["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"]);
-    let allocation = property(&spec(0), "serviceAllocation");
+    let spec = |kind: &str| property(&schema(kind), "spec");
+    assert_eq!(names(&spec("IPAddressPool")), ["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"]);
+    let allocation = property(&spec("IPAddressPool"), "serviceAllocation");
     assert_eq!(names(&allocation), ["namespaceSelectors", "namespaces", "priority", "serviceSelectors"]);
-    let status = property(&schema(0), "status");
+    let status = property(&schema("IPAddressPool"), "status");
     assert_eq!(names(&status), ["assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"]);
     assert_eq!(property(&status, "availableIPv6").format.as_deref(), Some("int64"));
     let fields = [
@@ -98,14 +100,14 @@ fn the_schema_has_exactly_the_fields_of_metallb() {
         "preferredNodeSelectors",
         "serviceSelectors",
     ];
-    assert_eq!(names(&spec(1)), fields);
-    assert!(names(&property(&schema(1), "status")).is_empty());
+    assert_eq!(names(&spec("L2Advertisement")), fields);
+    assert!(names(&property(&schema("L2Advertisement"), "status")).is_empty());
 }
 
 #[test]
 fn the_schema_asks_for_no_more_and_no_less_than_metallb() {
     let required = |schema: &JSONSchemaProps| schema.required.clone().unwrap_or_default();
-    let (pool, advert) = (schema(0), schema(1));
+    let (pool, advert) = (schema("IPAddressPool"), schema("L2Advertisement"));
     assert_eq!(required(&pool), ["spec"]);
     assert_eq!(required(&property(&pool, "spec")), ["addresses"]);
     assert_eq!(required(&property(&pool, "status")), [""; 0]);
@@ -129,13 +131,13 @@ fn the_schema_asks_for_no_more_and_no_less_than_metallb() {
 
 #[test]
 fn kubectl_get_shows_the_columns_of_metallb() {
-    let columns = |at: usize| -> Vec<Value> {
-        let version = crds()[at].spec.versions[0].clone();
+    let columns = |kind: &str, version: usize| -> Vec<Value> {
+        let version = crd(kind).spec.versions[version].clone();
         let columns = version.additional_printer_columns.unwrap_or_default();
         columns.iter().map(|c| json!([c.name, c.json_path, c.type_, c.priority])).collect()
     };
     assert_eq!(
-        columns(0),
+        columns("IPAddressPool", 0),
         [
             json!(["Auto Assign", ".spec.autoAssign", "boolean", null]),
             json!(["Avoid Buggy IPs", ".spec.avoidBuggyIPs", "boolean", null]),
@@ -143,7 +145,7 @@ fn kubectl_get_shows_the_columns_of_metallb() {
         ]
     );
     assert_eq!(
-        columns(1),
+        columns("L2Advertisement", 0),
         [
             json!(["IPAddressPools", ".spec.ipAddressPools", "string", null]),
             json!(["IPAddressPool Selectors", ".spec.ipAddressPoolSelectors", "string", null]),
@@ -155,13 +157,33 @@ fn kubectl_get_shows_the_columns_of_metallb() {
 
 #[test]
 fn every_kind_is_namespaced_and_has_a_status_subresource() {
-    for crd in crds() {
-        assert_eq!((crd.spec.group.as_str(), crd.spec.scope.as_str()), ("metallb.io", "Namespaced"));
-        let [version] = &crd.spec.versions[..] else { panic!("one version") };
-        assert_eq!((version.name.as_str(), version.served, version.storage), ("v1beta1", true, true));
-        assert!(version.subresources.as_ref().is_some_and(|s| s.status.is_some()));
+    let kept = crds().into_iter().filter(|crd| crd.spec.group == "metallb.io");
+    let mut kinds = Vec::new();
+    for crd in kept {
+        assert_eq!(crd.spec.scope.as_str(), "Namespaced");
+        let versions = crd.spec.versions.iter().map(|v| (v.name.as_str(), v.served, v.storage)).collect::<Vec<_>>();
+        match crd.spec.names.kind.as_str() {
+            "BGPPeer" => {
+                assert_eq!(BTreeSet::from_iter(versions), [("v1beta1", true, false), ("v1beta2", true, true)].into());
+            }
+            _ => assert_eq!(versions, [("v1beta1", true, true)]),
+        }
+        assert!(crd.spec.versions.iter().all(|v| v.subresources.as_ref().is_some_and(|s| s.status.is_some())));
         assert_eq!((&crd.spec.names.short_names, &crd.spec.names.categories), (&None, &None));
+        kinds.push(crd.spec.names.plural);
     }
+    let all = [
+        "bfdprofiles",
+        "bgpadvertisements",
+        "bgppeers",
+        "communities",
+        "configurationstates",
+        "ipaddresspools",
+        "l2advertisements",
+        "servicebgpstatuses",
+        "servicel2statuses",
+    ];
+    assert_eq!(kinds, all);
 }
 
 #[test]
@@ -198,8 +220,12 @@ fn round_trip<T: DeserializeOwned + Serialize>(written: &Value) -> T {
     object
 }
 
-fn schema(at: usize) -> JSONSchemaProps {
-    crds()[at].spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.clone()).unwrap()
+fn crd(kind: &str) -> CustomResourceDefinition {
+    crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap()
+}
+
+fn schema(kind: &str) -> JSONSchemaProps {
+    crd(kind).spec.versions[0].schema.as_ref().and_then(|s| s.open_api_v3_schema.clone()).unwrap()
 }
 
 fn names(schema: &JSONSchemaProps) -> Vec<String> {

@@ -3,9 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::null_as_default;
+use super::{null_as_default, spec_may_be_missing};
 
 /// What an `L2Advertisement` announces, and from where.
 #[expect(clippy::duplicated_attributes, reason = "every printer column has a type and a path")]
@@ -56,27 +56,7 @@ pub struct L2AdvertisementSpec {
     pub preferred_node_selectors: Vec<PreferredNodeSelector>,
 }
 
-// An advertisement without `spec` is legal and common: it announces every pool everywhere. The derived root type insists on the field,
-// but lets a type that can be made from nothing have its way, which is what reading an Option does (`remote = "Self"` gives the derived
-// reader the name `L2AdvertisementSpec::deserialize`).
-impl<'de> Deserialize<'de> for L2AdvertisementSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written(L2AdvertisementSpec);
-        impl<'de> Deserialize<'de> for Written {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                L2AdvertisementSpec::deserialize(deserializer).map(Written)
-            }
-        }
-        let written: Option<Written> = Option::deserialize(deserializer)?;
-        Ok(written.map(|Written(spec)| spec).unwrap_or_default())
-    }
-}
-
-impl Serialize for L2AdvertisementSpec {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        L2AdvertisementSpec::serialize(self, serializer)
-    }
-}
+spec_may_be_missing!(L2AdvertisementSpec);
 
 /// One preference for some nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::problem::{Kind, Mistakes, Problem, ProblemReason};
-use super::select::{Labels, Selector, compile_all, unique};
+use super::select::{Labels, Selector, compile_all, matching_nodes, matching_pools, unique};
 use super::snapshot::Config;
 use crate::api::{L2Advertisement, PreferredNodeSelector};
 
@@ -36,16 +36,9 @@ impl L2Advert {
     pub(super) fn read(name: &str, object: &L2Advertisement, config: &Config) -> Result<L2Advert, Vec<Problem>> {
         let mut mistakes = Mistakes::of(Kind::L2Advertisement, name);
         let spec = &object.spec;
-        let named = unique("spec.ipAddressPools", &spec.ip_address_pools, &mut mistakes);
+        unique("spec.ipAddressPools", &spec.ip_address_pools, &mut mistakes);
         let pool_selectors = compile_all("spec.ipAddressPoolSelectors", &spec.ip_address_pool_selectors, &mut mistakes);
-        let every_pool = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
-        let pools = config.pools.iter().filter(|(name, pool)| {
-            every_pool || named.contains(*name) || any_matches(&pool_selectors, pool.metadata.labels.as_ref())
-        });
         let node_selectors = compile_all("spec.nodeSelectors", &spec.node_selectors, &mut mistakes);
-        let every_node = spec.node_selectors.is_empty();
-        let nodes =
-            config.nodes.iter().filter(|(_, node)| every_node || any_matches(&node_selectors, Some(&node.labels)));
         let interfaces = if spec.interfaces.is_empty() {
             Interfaces::All
         } else {
@@ -53,20 +46,14 @@ impl L2Advert {
         };
         let advert = L2Advert {
             name: name.to_owned(),
-            pools: pools.map(|(name, _)| name.clone()).collect(),
-            nodes: nodes.map(|(name, _)| name.clone()).collect(),
+            pools: matching_pools(&spec.ip_address_pools, &spec.ip_address_pool_selectors, &pool_selectors, config),
+            nodes: matching_nodes(&spec.node_selectors, &node_selectors, config),
             interfaces,
             service_selectors: compile_all("spec.serviceSelectors", &spec.service_selectors, &mut mistakes),
             preferences: read_preferences(&spec.preferred_node_selectors, config, &mut mistakes),
         };
         mistakes.or(advert)
     }
-}
-
-fn any_matches(selectors: &[Selector], labels: Option<&Labels>) -> bool {
-    let none = Labels::new();
-    let labels = labels.unwrap_or(&none);
-    selectors.iter().any(|selector| selector.matches(labels))
 }
 
 fn read_preferences(written: &[PreferredNodeSelector], config: &Config, mistakes: &mut Mistakes) -> Vec<Preference> {

@@ -127,12 +127,11 @@ impl<'a> Intervals<'a> {
 pub struct Allocation {
     /// As the user wrote it: smaller is preferred, 0 comes last. Compare [`Allocation::rank`].
     pub priority: i64,
-    /// The namespaces that may use the pool; nothing means no restriction.
+    /// The namespaces that may use the pool, none at all where the set is empty; nothing means no restriction.
     pub namespaces: Option<BTreeSet<String>>,
     /// The Services that may use the pool, by their labels; empty means no restriction.
     pub service_selectors: Vec<Selector>,
-    /// Whether the pool is chosen automatically for the Services it admits. A pool whose namespace selectors match no namespace, and that
-    /// selects no Services, is not: it can only be asked for.
+    /// Whether the pool is chosen automatically for the Services it admits, before the pools that are for everybody.
     pub pinned: bool,
 }
 
@@ -153,14 +152,16 @@ impl Allocation {
 
         let by_service = "spec.serviceAllocation.serviceSelectors";
         let mut service_selectors = compile_all(by_service, &written.service_selectors, mistakes);
+        let open = written.namespaces.is_empty() && written.namespace_selectors.is_empty();
         let conditions = [written.namespaces.len(), written.namespace_selectors.len(), written.service_selectors.len()];
         if conditions == [0; 3] {
             service_selectors.push(Selector::everything()); // a bare rank: the pool is for all, and comes before the defaults
         }
         Self {
             priority: written.priority,
-            pinned: !names.is_empty() || !service_selectors.is_empty(),
-            namespaces: Some(names).filter(|names| !names.is_empty()),
+            pinned: true,
+            // Selectors that match no namespace are a restriction all the same.
+            namespaces: (!open).then_some(names),
             service_selectors,
         }
     }

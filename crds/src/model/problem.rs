@@ -41,6 +41,14 @@ pub enum Kind {
     IPAddressPool,
     /// `L2Advertisement`
     L2Advertisement,
+    /// `BGPAdvertisement`
+    BGPAdvertisement,
+    /// `BGPPeer`
+    BGPPeer,
+    /// `BFDProfile`
+    BFDProfile,
+    /// `Community`
+    Community,
 }
 
 impl Kind {
@@ -49,6 +57,10 @@ impl Kind {
         match self {
             Self::IPAddressPool => "IPAddressPool",
             Self::L2Advertisement => "L2Advertisement",
+            Self::BGPAdvertisement => "BGPAdvertisement",
+            Self::BGPPeer => "BGPPeer",
+            Self::BFDProfile => "BFDProfile",
+            Self::Community => "Community",
         }
     }
 }
@@ -70,6 +82,32 @@ pub enum ProblemReason {
     Duplicate,
     /// A weight is outside 1 to 100.
     BadWeight,
+    /// A number is outside what is possible.
+    BadNumber,
+    /// A duration cannot be read, or is outside what is possible.
+    BadTimer,
+    /// A text holds a line break.
+    BadText,
+    /// Nothing is written where one of two fields must be.
+    Missing,
+    /// Two fields that exclude each other are written.
+    Contradiction,
+    /// An aggregation length reaches beyond a pool, or is no prefix length.
+    BadAggregation,
+    /// A community cannot be read, has no name, or is one too many.
+    BadCommunity,
+    /// The name of a community is defined by an older object.
+    AliasTaken,
+    /// The Secret that is named is of another type, or holds no password.
+    BadSecret,
+    /// Its LOCAL_PREF is not that of an older advertisement of the same prefixes.
+    ContradictsAdvertisement,
+    /// Its BFD echo does not go together with the IPv6 addresses announced to it.
+    EchoWithIpv6,
+    /// Refused on writing only: it is not in Herald's namespace.
+    WrongNamespace,
+    /// Refused on deleting only: somebody uses it.
+    InUse,
 }
 
 impl ProblemReason {
@@ -83,6 +121,19 @@ impl ProblemReason {
             Self::BadSelector => "BadSelector",
             Self::Duplicate => "Duplicate",
             Self::BadWeight => "BadWeight",
+            Self::BadNumber => "BadNumber",
+            Self::BadTimer => "BadTimer",
+            Self::BadText => "BadText",
+            Self::Missing => "Missing",
+            Self::Contradiction => "Contradiction",
+            Self::BadAggregation => "BadAggregation",
+            Self::BadCommunity => "BadCommunity",
+            Self::AliasTaken => "AliasTaken",
+            Self::BadSecret => "BadSecret",
+            Self::ContradictsAdvertisement => "ContradictsAdvertisement",
+            Self::EchoWithIpv6 => "EchoWithIPv6",
+            Self::WrongNamespace => "WrongNamespace",
+            Self::InUse => "InUse",
         }
     }
 }

@@ -129,6 +129,20 @@ impl Range {
         self.family() == other.family() && self.first <= other.last && other.first <= self.last
     }
 
+    /// The length of the longest-reaching prefix, that is the shortest, that lies whole within it. Written as CIDRs, the range needs one of
+    /// this length and none shorter.
+    pub fn shortest_prefix(&self) -> u8 {
+        let bits: u8 = if self.first.is_ipv4() { 32 } else { 128 };
+        let (first, last) = (number(self.first), number(self.last));
+        let fits = |length: &u8| {
+            // The host part of a prefix of this length, all ones.
+            let host = u128::MAX.checked_shr(u32::from(128 - bits + length)).unwrap_or(0);
+            let start = if first & host == 0 { Some(first) } else { (first | host).checked_add(1) };
+            start.and_then(|start| start.checked_add(host)).is_some_and(|end| end <= last)
+        };
+        (0..bits).find(fits).unwrap_or(bits)
+    }
+
     /// How many addresses it holds; the whole of IPv6 counts one less than there are.
     pub fn size(&self) -> u128 {
         (number(self.last) - number(self.first)).saturating_add(1)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use thiserror::Error;
 
+use super::Config;
 use super::problem::{Mistakes, ProblemReason};
 
 /// The labels of an object.
@@ -97,6 +98,35 @@ pub(super) fn compile_all(field: &str, selectors: &[LabelSelector], mistakes: &m
         }
     }
     compiled
+}
+
+/// The nodes that any of the selectors matches, by name; all of them where no selector is `written`.
+pub(super) fn matching_nodes(written: &[LabelSelector], selectors: &[Selector], config: &Config) -> BTreeSet<String> {
+    let nodes = config.nodes.iter();
+    nodes
+        .filter(|(_, node)| written.is_empty() || any_matches(selectors, Some(&node.labels)))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// The pools that exist and are named or matched by any of the selectors; all of them where neither names nor selectors are written.
+pub(super) fn matching_pools(
+    names: &[String],
+    written: &[LabelSelector],
+    selectors: &[Selector],
+    config: &Config,
+) -> BTreeSet<String> {
+    let every_pool = names.is_empty() && written.is_empty();
+    let pools = config.pools.iter().filter(|(name, pool)| {
+        every_pool || names.contains(*name) || any_matches(selectors, pool.metadata.labels.as_ref())
+    });
+    pools.map(|(name, _)| name.clone()).collect()
+}
+
+fn any_matches(selectors: &[Selector], labels: Option<&Labels>) -> bool {
+    let none = Labels::new();
+    let labels = labels.unwrap_or(&none);
+    selectors.iter().any(|selector| selector.matches(labels))
 }
 
 /// Makes a set of a list of names.
