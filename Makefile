@@ -5,7 +5,7 @@ SHELL := /bin/bash
 NODES ?= 3
 export NODES KEEP
 
-.PHONY: help build check test unit demo bench-failover crds control-plane packages clean-labs
+.PHONY: help build check test unit demo bench-failover bench-allocate crds control-plane packages clean-labs
 
 help: ## This list
 	@echo "Herald: LoadBalancer addresses for bare-metal Kubernetes. Verbs:"
@@ -28,6 +28,11 @@ check: ## Format, lints, walls between crates, generated files
 bench-failover: packages control-plane ## Outages beside Keepalived's, 10 of each fault (RUNS=10); needs root
 	@cargo build --release --workspace --bins
 	@cargo bench -p herald-tests --bench failover
+
+bench-allocate: packages control-plane ## Addresses for 1,000 and 5,000 Services beside a writer that decides nothing (SIZES=1000,5000); needs root
+	@cargo build --release --workspace --bins
+	@cargo bench -p herald-tests --bench allocate
+	@cargo bench -p herald-allocator --bench claims
 
 build: ## Optimised binaries, in target/release
 	@cargo build --release -p herald-controller -p herald-speaker
