@@ -19,6 +19,7 @@ mod lease;
 mod metrics;
 mod reconcile;
 mod report;
+mod reserve;
 mod run;
 mod source;
 

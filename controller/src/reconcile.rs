@@ -19,6 +19,7 @@
 //! No clock, no client: the shell says when and carries out.
 
 mod entry;
+mod keep;
 mod learn;
 mod news;
 
@@ -30,6 +31,7 @@ use herald_crds::{
     api::reason::ControllerReason,
     model::{Config, Kind, Service, ServiceKey, ServiceKind, resolve},
 };
+pub(crate) use keep::Chore;
 pub(crate) use news::{About, AboutKind, News};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -83,6 +85,8 @@ pub(crate) struct Desk {
     last: u64,
     news: Vec<News>,
     told_pools: BTreeMap<String, Vec<String>>,
+    told_retentions: BTreeMap<String, String>,
+    keeping: keep::Keeping,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -90,6 +94,7 @@ struct Listed {
     services: bool,
     namespaces: bool,
     pools: bool,
+    reservations: bool,
 }
 
 /// What goes first among the writes: larger is sooner.
@@ -110,8 +115,13 @@ impl Desk {
     }
 
     /// Whether every kind was listed.
-    pub(crate) fn listed(&self) -> [(&'static str, bool); 3] {
-        [("services", self.listed.services), ("namespaces", self.listed.namespaces), ("pools", self.listed.pools)]
+    pub(crate) fn listed(&self) -> [(&'static str, bool); 4] {
+        [
+            ("services", self.listed.services),
+            ("namespaces", self.listed.namespaces),
+            ("pools", self.listed.pools),
+            ("reservations", self.listed.reservations),
+        ]
     }
 
     /// Whether this desk plans and writes now.
@@ -125,6 +135,7 @@ impl Desk {
         self.fresh = true;
         self.book = Book::new();
         self.config_changed = true;
+        self.keep_no_longer();
     }
 
     /// Stops acting: what is under way is somebody else's now.
@@ -136,6 +147,8 @@ impl Desk {
         self.backlog.clear();
         self.news.clear();
         self.told_pools.clear();
+        self.told_retentions.clear();
+        self.keep_no_longer();
         for entry in self.services.values_mut() {
             *entry = Entry::new(entry.seen.clone());
         }
@@ -149,6 +162,7 @@ impl Desk {
         if std::mem::take(&mut self.config_changed) {
             self.resolve();
         }
+        self.reserve();
         for planned in 0..most {
             if self.queue.is_empty() && std::mem::take(&mut self.freed) {
                 let waiting: Vec<ServiceKey> = self.waiting.iter().cloned().collect();
@@ -278,6 +292,7 @@ impl Desk {
             tracing::info!(pool = name, "pool no longer set aside");
         }
         self.told_pools = wrong;
+        self.tell_retentions();
 
         let fresh = std::mem::take(&mut self.fresh);
         if !self.book.set_pools(&resolved.pools, some_set_aside) && !fresh {
@@ -331,6 +346,7 @@ impl Desk {
         if self.compare(key, urgency) {
             // The status shows all there is: what it showed before is free.
             self.freed |= self.book.settle(key) == Effect::Freed;
+            self.is_back(key);
             if self.services.get(key).is_some_and(|entry| !self.concerns(&entry.seen)) {
                 self.forget(key);
             }

@@ -99,6 +99,7 @@ fn event_of(news: &News, instance: &str, now: MicroTime) -> Event {
     let (api_version, kind) = match about.kind {
         AboutKind::Service => ("v1", "Service"),
         AboutKind::Pool => ("metallb.io/v1beta1", "IPAddressPool"),
+        AboutKind::Reservation => ("heraldlb.io/v1alpha1", "AddressReservation"),
     };
     let mut digest = Context::new(&SHA256);
     for part in [kind, &about.uid, &about.state, news.reason.as_str(), &news.note] {

@@ -16,13 +16,14 @@ use crate::{
     key,
     lease::{Candidate, Elector, Leadership},
     metrics::Metrics,
-    reconcile::{Desk, Outcome, Write},
+    reconcile::{Chore, Desk, Outcome, Write},
     report::{Reporter, status_of, write_pools},
+    reserve::keep,
     source::{self, Fact, Seen, older, stripped},
 };
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use herald_crds::{IPAddressPool, keys};
+use herald_crds::{IPAddressPool, api::herald::AddressReservation, keys};
 use herald_runtime::{
     admin::{self, Readiness},
     client, signal,
@@ -51,6 +52,8 @@ const FACTS: usize = 1024;
 const GATHER: Duration = Duration::from_millis(200);
 /// The least time between two writes of pool counters.
 const POOL_PERIOD: Duration = Duration::from_secs(1);
+/// Writes of AddressReservations under way at once: a bulk delete must not crowd out addresses.
+const CHORES: usize = 4;
 /// How long writes under way may take after SIGTERM, before the lease is given up.
 const LAST_WRITES: Duration = Duration::from_millis(300);
 
@@ -66,7 +69,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let readiness = Readiness::new(&["services", "namespaces", "pools"]);
+    let readiness = Readiness::new(&["services", "namespaces", "pools", "reservations"]);
     serve(&args, readiness.clone(), registry);
 
     let client = client::connect().await.context("cannot find the API server")?;
@@ -102,7 +105,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         reporter: Reporter::start(client.clone(), instance, is_busy, Arc::clone(&metrics)),
         pools: Api::namespaced(client.clone(), &namespace),
         secrets: Some((Api::namespaced(client.clone(), &namespace), args.ml_secret_name)),
-        client,
+        client: client.clone(),
         metrics,
         readiness,
         busy,
@@ -110,6 +113,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         catching_up: None,
         writes: FuturesUnordered::new(),
         pauses: FuturesUnordered::new(),
+        reservations: Api::namespaced(client.clone(), &namespace),
+        chores: FuturesUnordered::new(),
         pool_writes: None,
         pools_due: None,
         pools_written: None,
@@ -150,6 +155,8 @@ struct Worker {
     catching_up: Option<BoxFuture<'static, Vec<(Key, Seen)>>>,
     writes: FuturesUnordered<BoxFuture<'static, Written>>,
     pauses: FuturesUnordered<BoxFuture<'static, Write>>,
+    reservations: Api<AddressReservation>,
+    chores: FuturesUnordered<BoxFuture<'static, (String, Chore, bool)>>,
     pool_writes: Option<BoxFuture<'static, Vec<IPAddressPool>>>,
     pools_due: Option<Instant>,
     pools_written: Option<Instant>,
@@ -160,6 +167,7 @@ impl Worker {
         let mut more = false;
         loop {
             let (until, due) = (self.until, self.pools_due);
+            let end = self.desk.next_end().filter(|_| self.desk.active()).map(until_then);
             tokio::select! {
                 () = std::future::ready(()), if more => {}
                 fact = self.facts.recv() => {
@@ -186,6 +194,10 @@ impl Worker {
                 }
                 Some((write, result)) = self.writes.next(), if !self.writes.is_empty() => self.wrote(write, result),
                 Some(write) = self.pauses.next(), if !self.pauses.is_empty() => self.desk.done(&write, Outcome::Failed),
+                Some((name, chore, done)) = self.chores.next(), if !self.chores.is_empty() => {
+                    self.desk.chore_done(name, chore, done);
+                }
+                () = sleep(end.unwrap_or_default()), if end.is_some() => {}
                 pools = poll(&mut self.pool_writes) => {
                     self.pool_writes = None;
                     self.wrote_pools(pools);
@@ -202,6 +214,7 @@ impl Worker {
     /// Plans a batch and starts what follows from it. Returns whether there is more to plan.
     fn turn(&mut self) -> bool {
         let began = Instant::now();
+        self.desk.tick(jiff::Timestamp::now());
         let planned = self.desk.plan(BATCH);
         if planned > 0 {
             self.metrics.planned(planned, began.elapsed());
@@ -212,6 +225,14 @@ impl Worker {
                 && let Some(write) = self.desk.next_write()
             {
                 self.writes.push(self.writer.clone().carry_out(write, until).boxed());
+            }
+        }
+        if let Some(until) = self.until {
+            while self.chores.len() < CHORES
+                && let Some((name, chore)) = self.desk.next_chore()
+            {
+                self.chores
+                    .push(keep(self.reservations.clone(), name, chore, until, Arc::clone(&self.metrics)).boxed());
             }
         }
         for news in self.desk.take_news() {
@@ -237,6 +258,7 @@ impl Worker {
             Fact::Services(Change::Reset { .. })
                 | Fact::Namespaces(Change::Reset { .. })
                 | Fact::Pools(Change::Reset { .. })
+                | Fact::Reservations(Change::Reset { .. })
         );
         self.desk.learn(fact);
         if listed {
@@ -340,6 +362,11 @@ impl Worker {
         let _ = timeout(LAST_WRITES, async { while self.writes.next().await.is_some() {} }).await;
         self.writes.clear();
     }
+}
+
+/// How long it is until then.
+fn until_then(then: jiff::Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(jiff::Timestamp::now())).unwrap_or_default()
 }
 
 /// Waits for what is under way, or for ever when nothing is.

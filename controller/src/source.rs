@@ -4,17 +4,19 @@
 //! Services and not to what others write on them. One object that cannot be read stops nothing.
 
 use futures::{Stream, StreamExt};
-use herald_crds::{IPAddressPool, model};
+use herald_crds::{IPAddressPool, api::herald::AddressReservation, keys, model};
 use herald_runtime::watch::{Change, Key, watch};
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Client, api::ListParams, core::DeserializeGuard, runtime::watcher};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::mpsc;
 
 /// Facts on their way to the desk. Enough that parsing runs ahead while the desk plans a batch; more would only hide that it is behind.
 const QUEUE: usize = 1024;
 /// Services in one page of a list.
 const PAGE: u32 = 500;
+/// How often to look whether a missing CRD is there.
+const NO_KIND: Duration = Duration::from_secs(30);
 
 /// News about one kind.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) enum Fact {
     Namespaces(Change<BTreeMap<String, String>>),
     /// Pools of Herald's namespace.
     Pools(Change<IPAddressPool>),
+    /// Reservations of Herald's namespace.
+    Reservations(Change<AddressReservation>),
 }
 
 /// A Service as it was seen, and which object and state of it that was.
@@ -73,8 +77,32 @@ pub(crate) fn follow(client: &Client, namespace: &str) -> mpsc::Receiver<Fact> {
     let labels = |object: v1::Namespace| object.metadata.labels.unwrap_or_default();
     spawn(facts.clone(), watch(namespaces, config(), labels).map(Fact::Namespaces));
     let pools: Api<DeserializeGuard<IPAddressPool>> = Api::namespaced(client.clone(), namespace);
-    spawn(facts, watch(pools, config(), stripped).map(Fact::Pools));
+    spawn(facts.clone(), watch(pools, config(), stripped).map(Fact::Pools));
+    let reservations: Api<DeserializeGuard<AddressReservation>> = Api::namespaced(client.clone(), namespace);
+    let watched = reservations.clone();
+    let bare = |mut object: AddressReservation| {
+        object.metadata.managed_fields = None;
+        object
+    };
+    tokio::spawn(async move {
+        wait_for_kind(&reservations, &facts).await;
+        spawn(facts, watch(watched, config(), bare).map(Fact::Reservations));
+    });
     inbox
+}
+
+/// Returns when there are AddressReservations to watch. A cluster with the CRDs of MetalLB alone has none, and misses nothing.
+async fn wait_for_kind(api: &Api<DeserializeGuard<AddressReservation>>, facts: &mpsc::Sender<Fact>) {
+    while let Err(kube::Error::Api(status)) = api.list_metadata(&ListParams::default().limit(1)).await {
+        if !status.is_not_found() {
+            return;
+        }
+        let none = Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() };
+        if facts.send(Fact::Reservations(none)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(NO_KIND).await;
+    }
 }
 
 /// Every Service as the API server has it now, for a replica that begins to act: its watch may not have shown yet what the one
@@ -114,7 +142,10 @@ fn spawn(facts: mpsc::Sender<Fact>, news: impl Stream<Item = Fact> + Send + 'sta
 
 /// A pool without what nobody here reads.
 pub(crate) fn stripped(pool: IPAddressPool) -> IPAddressPool {
-    let metadata = ObjectMeta { managed_fields: None, annotations: None, owner_references: None, ..pool.metadata };
+    let mut annotations = pool.metadata.annotations.clone().unwrap_or_default();
+    annotations.retain(|name, _| name == keys::RETAIN_ANNOTATION);
+    let annotations = Some(annotations).filter(|some| !some.is_empty());
+    let metadata = ObjectMeta { managed_fields: None, annotations, owner_references: None, ..pool.metadata };
     IPAddressPool { metadata, ..pool }
 }
 

@@ -9,6 +9,7 @@
 mod common;
 
 use common::{Lab, lab};
+use herald_crds::api::herald::AddressReservation;
 use herald_tests::{
     fault::{Target, strike},
     herald::{PATIENCE, ips},
@@ -326,4 +327,74 @@ fn an_api_server_and_a_controller_that_come_back_change_nothing_and_go_on() {
     .unwrap();
     it.shows("one/before", &["10.66.116.0"], Some("outage"));
     it.shows("one/after", &["10.66.116.1"], Some("outage"));
+}
+
+/// Waits until the reservation that keeps what a Service left is there, or gone.
+fn left(lab: &Lab, name: &'static str, there: bool) {
+    let told = format!("reservation {name} to be {}", if there { "there" } else { "gone" });
+    lab.wait_for(&told, PATIENCE, move |client| async move {
+        let api: Api<AddressReservation> = Api::namespaced(client, "herald-system");
+        Ok((api.get_opt(name).await?.is_some() == there).then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_address_of_a_deleted_service_waits_for_it_over_a_change_of_controllers() {
+    let lab = lab();
+    let mut it = Story::on(&lab);
+    it.pools.push("retaining".to_owned());
+    lab.apply("config/samples/retaining-pool.yaml").unwrap();
+    let from = [(POOL, "retaining")];
+    it.service("one/web", &from, "", &[80]);
+    it.shows("one/web", &["10.66.120.0"], Some("retaining"));
+    it.delete("one/web");
+    left(&lab, "left.one.web", true);
+    it.service("two/web", &from, "", &[80]);
+    it.shows("two/web", &["10.66.120.1"], Some("retaining"));
+    it.service("two/asks", &[(WANTED, "10.66.120.0")], "", &[80]);
+    it.is_told("two/asks", "AddressReservation left.one.web keeps it for others");
+
+    // Neither controller remembers; the object does.
+    lab.kubectl(&["rollout", "restart", "deployment/controller", "-n=herald-system"]).unwrap();
+    lab.kubectl(&["rollout", "status", "deployment/controller", "-n=herald-system", "--timeout=60s"]).unwrap();
+    it.service("two/next", &from, "", &[80]);
+    it.shows("two/next", &["10.66.120.2"], Some("retaining"));
+    it.service("one/web", &from, "", &[80]);
+    it.shows("one/web", &["10.66.120.0"], Some("retaining"));
+    left(&lab, "left.one.web", false);
+
+    // The pool is exhausted otherwise: what was left goes to who waits.
+    it.service("two/last", &from, "", &[80]);
+    it.shows("two/last", &["10.66.120.3"], Some("retaining"));
+    it.delete("two/last");
+    left(&lab, "left.two.last", true);
+    it.service("one/more", &from, "", &[80]);
+    it.shows("one/more", &["10.66.120.3"], Some("retaining"));
+    lab.kubectl(&["delete", "addressreservations", "--all", "-n=herald-system"]).unwrap();
+}
+
+#[test]
+fn reserved_addresses_go_to_those_they_are_kept_for() {
+    let lab = lab();
+    let mut it = Story::on(&lab);
+    lab.apply("config/samples/reservation.yaml").unwrap();
+    let refused = [
+        ("one/router", "10.66.100.40", "router"),
+        ("one/web", "10.66.100.90", "web"),
+        ("two/plain", "10.66.100.80", "edge"),
+    ];
+    for (key, ip, reservation) in refused {
+        it.service(key, &[(WANTED, ip)], "", &[80]);
+        it.is_told(key, &format!("AddressReservation {reservation} keeps it for others"));
+    }
+    it.service("default/web", &[], "ipFamilyPolicy: RequireDualStack", &[80]);
+    it.shows("default/web", &["10.66.100.90", "fd00:10:66::100:90"], Some("lan"));
+    lab.kubectl(&["label", "service", "plain", "-n=two", "team=edge"]).unwrap();
+    it.shows("two/plain", &["10.66.100.80"], Some("lan"));
+    // Free for all when the reservation goes.
+    lab.kubectl(&["delete", "-n=herald-system", "addressreservation", "router"]).unwrap();
+    it.shows("one/router", &["10.66.100.40"], Some("lan"));
+    it.shows("one/web", &[], None);
+    lab.kubectl(&["delete", "addressreservations", "--all", "-n=herald-system"]).unwrap();
 }

@@ -10,13 +10,17 @@
 //!   leaving   by Service: what it lost or gave up, until its status is known to say so
 //!   users     by address: who holds it, or is leaving it
 //!   shared    by sharing key: the addresses held under it
+//!   reserve   by name: what is kept for whom; those addresses are not among the free ones
 //! ```
 //!
 //! An address that is taken from a Service is free only once [`Book::settle`] confirms that the status no longer shows it, so that two
 //! Services never show one address, not even for the moment between two writes.
 
+mod reserve;
+
 use crate::{
     order,
+    reservation::Reservation,
     share::{Clash, Terms, may_share},
     shelf::{Position, Shelf},
 };
@@ -73,6 +77,7 @@ pub struct Book {
     leaving: HashMap<Arc<ServiceKey>, BTreeMap<IpAddr, Option<Terms>>>,
     users: BTreeMap<IpAddr, Vec<Arc<ServiceKey>>>,
     shared: HashMap<String, BTreeSet<IpAddr>>,
+    reservations: BTreeMap<String, Reservation>,
 }
 
 #[derive(Clone, Debug)]
@@ -229,14 +234,12 @@ impl Book {
         })
     }
 
-    /// The first address of a pool, in the order in which it hands out, that a Service with these terms may hold: a free one, or one it may share.
-    pub(crate) fn first_fit(
-        &self,
-        pool: &str,
-        family: Family,
-        terms: Option<&Terms>,
-        me: &ServiceKey,
-    ) -> Option<IpAddr> {
+    /// The first address of a pool, in the order in which it hands out, that a Service with these terms may hold: one that is kept for it, else a
+    /// free one, or one it may share.
+    pub(crate) fn first_fit(&self, pool: &str, family: Family, terms: Option<&Terms>, me: &Service) -> Option<IpAddr> {
+        if let Some(ip) = self.first_reserved(pool, family, terms, me) {
+            return Some(ip);
+        }
         let shelf = self.shelves.get(pool)?;
         let free = shelf.first_free(family);
         let Some(terms) = terms else { return free.map(|position| shelf.address(position)) };
@@ -250,7 +253,7 @@ impl Book {
                 (*place.pool == *pool).then_some(((place.line, number), *ip))
             })
             .filter(|(position, _)| free.is_none_or(|free| *position < free))
-            .filter(|(_, ip)| self.clash(*ip, Some(terms), me).is_none())
+            .filter(|(_, ip)| self.kept_from(*ip, me).is_none() && self.clash(*ip, Some(terms), &me.key).is_none())
             .min_by_key(|(position, _)| *position)
             .map(|(_, ip)| ip)
             .or_else(|| free.map(|position| shelf.address(position)))
@@ -285,6 +288,11 @@ impl Book {
                 if let Some(number) = shelf.number(line, *ip) {
                     shelf.take((line, number));
                 }
+            }
+        }
+        if fresh {
+            for range in self.reservations.values().flat_map(|reservation| &reservation.ranges) {
+                shelf.withhold(range);
             }
         }
     }
@@ -325,7 +333,8 @@ impl Book {
         });
         if last {
             self.users.remove(&ip);
-            self.mark(ip, Shelf::give);
+            let reserved = self.covering(ip).next().is_some();
+            self.mark(ip, |shelf, position| shelf.give(position, reserved));
         }
         if let Some(terms) = terms.filter(|_| alone)
             && let Some(ips) = self.shared.get_mut(&terms.key)
@@ -337,7 +346,7 @@ impl Book {
         }
     }
 
-    fn mark(&mut self, ip: IpAddr, how: fn(&mut Shelf, Position)) {
+    fn mark(&mut self, ip: IpAddr, how: impl FnOnce(&mut Shelf, Position)) {
         let Some((pool, position)) = self.locate(ip).map(|(place, number)| (place.pool.clone(), (place.line, number)))
         else {
             return;

@@ -57,6 +57,35 @@ impl Free {
     }
 }
 
+impl Free {
+    /// Takes all numbers from `first` to `last`, as far as they are free.
+    pub(crate) fn take_all(&mut self, first: u128, last: u128) {
+        let mut parts: Vec<(u128, u128)> = self.intervals.range(first..=last).map(|(a, b)| (*a, *b)).collect();
+        parts.extend(self.intervals.range(..first).next_back().map(|(a, b)| (*a, *b)).filter(|(_, b)| *b >= first));
+        for (a, b) in parts {
+            self.intervals.remove(&a);
+            if a < first {
+                self.intervals.insert(a, first - 1);
+            }
+            if b > last {
+                self.intervals.insert(last + 1, b);
+            }
+        }
+    }
+
+    /// Makes all numbers from `first` to `last` free.
+    pub(crate) fn give_all(&mut self, first: u128, last: u128) {
+        self.take_all(first, last);
+        let before = self.intervals.range(..first).next_back().map(|(a, b)| (*a, *b));
+        let first = match before {
+            Some((a, b)) if b + 1 == first => a,
+            _ => first,
+        };
+        let last = last.checked_add(1).and_then(|next| self.intervals.remove(&next)).unwrap_or(last);
+        self.intervals.insert(first, last);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +102,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ranges_are_taken_and_given_like_their_numbers(steps in proptest::collection::vec((any::<bool>(), 5u128..=35, 0u128..9), 0..60)) {
+            let mut free = Free::all(5, 35);
+            let mut set: BTreeSet<u128> = (5..=35).collect();
+            for (take, first, more) in steps {
+                let last = (first + more).min(35);
+                if take {
+                    free.take_all(first, last);
+                    set.retain(|number| !(first..=last).contains(number));
+                } else {
+                    free.give_all(first, last);
+                    set.extend(first..=last);
+                }
+                let numbers: BTreeSet<u128> = free.intervals.iter().flat_map(|(first, last)| *first..=*last).collect();
+                prop_assert_eq!(&numbers, &set);
+                let touching = free.intervals.iter().zip(free.intervals.iter().skip(1)).any(|((_, last), (first, _))| last + 1 >= *first);
+                prop_assert!(!touching);
+            }
+        }
+
         #[test]
         fn behaves_like_a_set_of_numbers(steps in proptest::collection::vec((any::<bool>(), 0u128..40), 0..200)) {
             let mut free = Free::all(5, 35);

@@ -18,6 +18,7 @@
 //! * Two Services hold one address only if `share` says so.
 //! * A restart plans nothing: a book rebuilt from statuses that a plan wrote decides Keep for each of them.
 //! * Every claim is assigned, kept, or refused with a reason its owner can act on. A request that cannot be satisfied takes nothing away.
+//! * A reserved address is given to nobody but those it is kept for, unless its reservation yields and there is nothing else left.
 //! * A configuration error releases nothing: while an object is set aside, addresses outside all pools stay with their Services.
 //! * The same objects give the same plan, in whatever order they come.
 //!
@@ -34,6 +35,7 @@ mod order;
 mod pick;
 mod plan;
 mod refusal;
+mod reservation;
 mod share;
 mod shelf;
 
@@ -42,4 +44,5 @@ pub use keep::ReleaseReason;
 pub use order::turn;
 pub use plan::{Cause, Decision, plan, plan_one};
 pub use refusal::{Families, Lack, NotAllowed, Refusal};
+pub use reservation::{Keeper, Reservation};
 pub use share::{Clash, Why};

@@ -3,7 +3,7 @@
 //! ```text
 //!   asks for addresses   exactly those, all in one pool that admits it, free or shared on its terms
 //!   asks for a pool      the first that fit there, whether or not the pool gives unasked
-//!   asks for nothing     pinned pools that admit it by rank, then pools for everybody by name;
+//!   asks for nothing     what is reserved for it, else pinned pools that admit it by rank, then pools for everybody by name;
 //!                        in each list: dual stack needs both families in one pool; PreferDualStack then settles for one,
 //!                        the primary first. A single-family pinned pool beats a dual pool for everybody.
 //! ```
@@ -61,6 +61,9 @@ fn exactly(requested: &[IpAddr], service: &Service, families: Families, book: &B
     }
     let terms = Terms::of(service);
     for ip in &ips {
+        if let Some(reservation) = book.kept_from(*ip, service) {
+            return Err(Refusal::Reserved { ip: *ip, reservation: reservation.to_owned() });
+        }
         if let Some(clash) = book.clash(*ip, terms.as_ref(), &service.key) {
             return Err(Refusal::InUse { ip: *ip, service: service.key.to_string(), clash });
         }
@@ -76,7 +79,8 @@ fn from_pool(name: &str, service: &Service, families: Families, book: &Book) -> 
         return Err(Refusal::NotAdmitted { pool: name.to_owned() });
     }
     let terms = Terms::of(service);
-    choose(&[pool], service, families, terms.as_ref(), book)
+    choose(&[pool], service, families, terms.as_ref(), book, Supply::Free)
+        .or_else(|lacks| choose(&[pool], service, families, terms.as_ref(), book, Supply::Yielded).map_err(|_| lacks))
         .map_err(|tried| Refusal::Exhausted { requested_pool: Some(name.to_owned()), tried })
 }
 
@@ -88,11 +92,20 @@ fn automatic(service: &Service, families: Families, book: &Book) -> Result<Assig
         if admits(pool, service) { admitted.push(pool) } else { tried.push((pool.name.clone(), Lack::Admission)) }
     }
     let default: Vec<&Pool> = book.ranks.default.iter().filter_map(|name| book.pools().get(name)).collect();
+    let kept: Vec<&Pool> = book.pools_reserved_for(service).filter(|pool| admits(pool, service)).collect();
+    if let Ok(assignment) = choose(&kept, service, families, terms.as_ref(), book, Supply::Reserved) {
+        return Ok(assignment);
+    }
     let mut lacking = Vec::new();
-    for list in [admitted, default] {
-        match choose(&list, service, families, terms.as_ref(), book) {
+    for list in [&admitted, &default] {
+        match choose(list, service, families, terms.as_ref(), book, Supply::Free) {
             Ok(assignment) => return Ok(assignment),
             Err(lacks) => lacking.extend(lacks),
+        }
+    }
+    for list in [&admitted, &default] {
+        if let Ok(assignment) = choose(list, service, families, terms.as_ref(), book, Supply::Yielded) {
+            return Ok(assignment);
         }
     }
     // What came close is named first: pools that admit the Service but are full, then the others.
@@ -102,6 +115,17 @@ fn automatic(service: &Service, families: Families, book: &Book) -> Result<Assig
     Err(Refusal::Exhausted { requested_pool: None, tried: lacking })
 }
 
+/// Which addresses are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supply {
+    /// Those that are kept for the Service.
+    Reserved,
+    /// Those, and the ones that are free for all.
+    Free,
+    /// All these, and the ones whose reservations yield.
+    Yielded,
+}
+
 /// The first pool of a list that has what the families need, or what each of them lacked.
 fn choose(
     pools: &[&Pool],
@@ -109,8 +133,16 @@ fn choose(
     families: Families,
     terms: Option<&Terms>,
     book: &Book,
+    supply: Supply,
 ) -> Result<Assignment, Vec<(String, Lack)>> {
-    let fit = |pool: &Pool, family| book.first_fit(&pool.name, family, terms, &service.key);
+    let fit = |pool: &Pool, family| match supply {
+        Supply::Reserved => book.first_reserved(&pool.name, family, terms, service),
+        Supply::Free => book.first_fit(&pool.name, family, terms, service),
+        Supply::Yielded => {
+            let free = book.first_fit(&pool.name, family, terms, service);
+            free.or_else(|| book.first_yielded(&pool.name, family, terms, service))
+        }
+    };
     let single = |family| {
         pools.iter().find_map(|pool| Some(Assignment { pool: pool.name.clone(), ips: vec![fit(pool, family)?] }))
     };

@@ -204,7 +204,7 @@ fn go_on(
         };
     };
     let terms = Terms::of(service);
-    if let Some(ip) = book.first_fit(&kept.pool, missing, terms.as_ref(), &service.key) {
+    if let Some(ip) = additional(&kept.pool, missing, terms.as_ref(), service, book) {
         let mut assignment = kept;
         assignment.ips.push(ip);
         assignment.ips.sort();
@@ -224,6 +224,13 @@ fn go_on(
             None => Decision::Keep(kept),
         },
     }
+}
+
+/// The address that joins what a Service keeps. What is kept for others is taken only where one family is not enough.
+fn additional(pool: &str, family: Family, terms: Option<&Terms>, service: &Service, book: &Book) -> Option<IpAddr> {
+    let required = service.family_policy == FamilyPolicy::RequireDualStack;
+    let yielded = || required.then(|| book.first_yielded(pool, family, terms, service)).flatten();
+    book.first_fit(pool, family, terms, service).or_else(yielded)
 }
 
 /// The families that a Service needs, by its cluster IPs and its policy.

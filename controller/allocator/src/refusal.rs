@@ -59,6 +59,13 @@ pub enum Refusal {
         /// Who holds it.
         clash: Clash,
     },
+    /// A requested address is kept for somebody else.
+    Reserved {
+        /// The address.
+        ip: IpAddr,
+        /// The AddressReservation.
+        reservation: String,
+    },
     /// Nothing is left of what this Service may use.
     Exhausted {
         /// The pool that was asked for, if one was.
@@ -154,6 +161,7 @@ impl Refusal {
             Self::NotAdmitted { .. } => "poolNotCompatible",
             Self::NotAllowed { .. } => "notAllowed",
             Self::InUse { .. } => "inUse",
+            Self::Reserved { .. } => "reserved",
             Self::Exhausted { .. } => "exhausted",
             Self::NoAdditional { .. } => "noAdditional",
         }
@@ -190,6 +198,9 @@ impl fmt::Display for Refusal {
             }
             Self::InUse { ip, service, clash: Clash { with, why } } => {
                 write!(f, "can't change sharing key for {service:?}, address {ip} also in use by {with}: {why}")
+            }
+            Self::Reserved { ip, reservation } => {
+                write!(f, "[\"{ip}\"] is not allowed in config: AddressReservation {reservation} keeps it for others")
             }
             Self::Exhausted { requested_pool: Some(pool), tried } => {
                 write!(f, "no available IPs in pool {pool}{}", reasons(tried, false))

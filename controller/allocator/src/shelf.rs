@@ -1,7 +1,7 @@
 //! One pool as the book sees it: its lines in listed order, what is free on each, and how much of it is in use.
 
 use crate::{book::Usage, free::Free, line::Line};
-use herald_crds::model::{Family, Pool, saturate};
+use herald_crds::model::{Family, Pool, Range, saturate};
 use std::{collections::BTreeSet, net::IpAddr};
 
 /// The lines of one pool in listed order, and how much of them is in use.
@@ -14,6 +14,7 @@ pub(crate) struct Shelf {
     size_v6: u128,
     taken_v4: u64,
     taken_v6: u64,
+    avoid_buggy_ips: bool,
     pub(crate) services: u64,
 }
 
@@ -22,7 +23,7 @@ pub(crate) type Position = (usize, u128);
 
 impl Shelf {
     pub(crate) fn of(pool: &Pool) -> Self {
-        let mut shelf = Self::default();
+        let mut shelf = Self { avoid_buggy_ips: pool.avoid_buggy_ips, ..Self::default() };
         for line in pool.ranges.iter().filter_map(|range| Line::new(range, pool.avoid_buggy_ips)) {
             let (first, last) = line.bounds();
             let size = (last - first).saturating_add(1);
@@ -87,32 +88,69 @@ impl Shelf {
         Some((line, self.lines[line].1.first()?))
     }
 
-    pub(crate) fn take(&mut self, (at, number): Position) {
-        let (line, free) = &mut self.lines[at];
-        if !free.take(number) {
-            return;
-        }
-        let full = free.first().is_none();
-        let (open, taken) = match line.family() {
-            Family::V4 => (&mut self.open_v4, &mut self.taken_v4),
-            Family::V6 => (&mut self.open_v6, &mut self.taken_v6),
-        };
-        *taken += 1;
-        if full {
-            open.remove(&at);
+    /// Whether addresses ending in .0 and .255 are left out.
+    pub(crate) fn avoids_buggy(&self) -> bool {
+        self.avoid_buggy_ips
+    }
+
+    /// Somebody uses an address that nobody used.
+    pub(crate) fn take(&mut self, position: Position) {
+        *self.taken(position.0) += 1;
+        self.hide(position);
+    }
+
+    /// Nobody uses an address any more. One that is reserved is not free for all the same.
+    pub(crate) fn give(&mut self, (at, number): Position, reserved: bool) {
+        let taken = self.taken(at);
+        *taken = taken.saturating_sub(1);
+        if !reserved {
+            self.lines[at].1.give(number);
+            self.opened(at);
         }
     }
 
-    pub(crate) fn give(&mut self, (at, number): Position) {
-        let (line, free) = &mut self.lines[at];
-        if !free.give(number) {
-            return;
+    /// Takes an address from the free ones, used or not.
+    pub(crate) fn hide(&mut self, (at, number): Position) {
+        self.lines[at].1.take(number);
+        self.opened(at);
+    }
+
+    /// Takes the addresses of a range from the free ones.
+    pub(crate) fn withhold(&mut self, range: &Range) {
+        let spans: Vec<_> = self.spans(range).collect();
+        for (at, (first, last)) in spans {
+            self.lines[at].1.take_all(first, last);
+            self.opened(at);
         }
-        let (open, taken) = match line.family() {
-            Family::V4 => (&mut self.open_v4, &mut self.taken_v4),
-            Family::V6 => (&mut self.open_v6, &mut self.taken_v6),
+    }
+
+    /// Puts all addresses of a range among the free ones.
+    pub(crate) fn reopen(&mut self, range: &Range) {
+        let spans: Vec<_> = self.spans(range).collect();
+        for (at, (first, last)) in spans {
+            self.lines[at].1.give_all(first, last);
+            self.opened(at);
+        }
+    }
+
+    fn taken(&mut self, at: usize) -> &mut u64 {
+        match self.lines[at].0.family() {
+            Family::V4 => &mut self.taken_v4,
+            Family::V6 => &mut self.taken_v6,
+        }
+    }
+
+    /// Notes whether a line has something free.
+    fn opened(&mut self, at: usize) {
+        let (line, free) = &self.lines[at];
+        let open = match line.family() {
+            Family::V4 => &mut self.open_v4,
+            Family::V6 => &mut self.open_v6,
         };
-        *taken = taken.saturating_sub(1);
-        open.insert(at);
+        if free.first().is_some() {
+            open.insert(at);
+        } else {
+            open.remove(&at);
+        }
     }
 }

@@ -22,6 +22,14 @@ impl Desk {
                 self.config_changed = true;
                 learn(&mut self.config.pools, &mut self.invalid_pools, change);
             }
+            Fact::Reservations(change) => {
+                self.listed.reservations |= matches!(change, Change::Reset { .. });
+                self.keeping.changed = true;
+                if let Change::Invalid(key, error) = &change {
+                    warn_invalid("AddressReservation", key, error);
+                }
+                learn(&mut self.keeping.known, &mut self.keeping.unreadable, change);
+            }
         }
     }
 
@@ -32,7 +40,10 @@ impl Desk {
                 let kept: BTreeSet<&Key> = objects.keys().chain(invalid.iter().map(|(key, _)| key)).collect();
                 let gone: Vec<ServiceKey> =
                     self.services.keys().filter(|key| !kept.contains(&watch_key(key))).cloned().collect();
-                gone.iter().for_each(|key| self.forget(key));
+                for key in &gone {
+                    self.leave(key);
+                    self.forget(key);
+                }
                 for (key, error) in &invalid {
                     warn_invalid("Service", key, error);
                 }
@@ -44,7 +55,11 @@ impl Desk {
                     self.see(seen);
                 }
             }
-            Change::Delete(key) => self.forget(&ServiceKey::new(key.namespace, key.name)),
+            Change::Delete(key) => {
+                let key = ServiceKey::new(key.namespace, key.name);
+                self.leave(&key);
+                self.forget(&key);
+            }
             Change::Invalid(key, error) => warn_invalid("Service", &key, &error),
         }
     }
@@ -54,6 +69,7 @@ impl Desk {
         let concerns = self.concerns(&seen);
         match self.services.get_mut(&key) {
             Some(entry) if entry.seen.uid != seen.uid => {
+                self.leave(&key);
                 self.forget(&key);
                 self.see(seen);
             }

@@ -2,7 +2,12 @@
 
 use super::entry::Entry;
 use herald_allocator::{Assignment, Cause, Decision, ReleaseReason};
-use herald_crds::{IPAddressPool, api::reason::ControllerReason, keys, model::ServiceKey};
+use herald_crds::{
+    IPAddressPool,
+    api::{herald::AddressReservation, reason::ControllerReason},
+    keys,
+    model::ServiceKey,
+};
 use std::collections::BTreeSet;
 
 /// Something that people should read on an object.
@@ -28,6 +33,7 @@ pub(crate) struct About {
 pub(crate) enum AboutKind {
     Service,
     Pool,
+    Reservation,
 }
 
 impl About {
@@ -38,6 +44,17 @@ impl About {
             name: key.name.clone(),
             uid: entry.seen.uid.clone(),
             state: entry.seen.version.clone(),
+        }
+    }
+
+    pub(super) fn reservation(object: &AddressReservation) -> Self {
+        let metadata = object.metadata.clone();
+        Self {
+            kind: AboutKind::Reservation,
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            state: metadata.generation.unwrap_or_default().to_string(),
         }
     }
 

@@ -151,6 +151,7 @@ fn desk_of_class(class: Option<&str>, cluster: &mut Cluster, addresses: &[(&str,
     desk.learn(cluster.list());
     desk.learn(pools(addresses));
     desk.learn(Fact::Namespaces(Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }));
+    desk.learn(Fact::Reservations(Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }));
     desk.act();
     desk
 }
@@ -173,6 +174,7 @@ fn nothing_happens_before_every_kind_was_listed_and_the_lease_is_held() {
     desk.learn(pools(&[("p", "10.0.0.0/30")]));
     assert_eq!(desk.plan(10), 0);
     desk.learn(Fact::Namespaces(Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }));
+    desk.learn(Fact::Reservations(Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }));
     desk.follow();
     assert_eq!((desk.plan(10), desk.next_write()), (0, None));
     desk.act();
@@ -509,4 +511,107 @@ proptest! {
         cluster.settle(&mut next);
         prop_assert_eq!(cluster.writes, 0);
     }
+}
+
+/// One pool that retains for an hour, at a time.
+fn retaining(cluster: &mut Cluster, addresses: &str) -> Desk {
+    let mut desk = desk(cluster, &[("a", addresses)]);
+    let Fact::Pools(Change::Reset { mut objects, invalid }) = pools(&[("a", addresses)]) else { unreachable!() };
+    let pool = objects.values_mut().next().unwrap();
+    pool.metadata.annotations = Some(BTreeMap::from([("heraldlb.io/retain-addresses".to_owned(), "1h".to_owned())]));
+    desk.learn(Fact::Pools(Change::Reset { objects, invalid }));
+    desk.tick(time(0));
+    desk
+}
+
+fn time(seconds: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(1_000_000 + seconds).unwrap()
+}
+
+/// The chores as the API server carries them out: what was kept is seen, what was dropped is gone.
+fn carry_out(desk: &mut Desk, kept: &mut BTreeMap<String, herald_crds::api::herald::AddressReservation>) {
+    while let Some((name, chore)) = desk.next_chore() {
+        let key = Key { namespace: "herald-system".into(), name: name.clone() };
+        match &chore {
+            Chore::Keep(object) => {
+                kept.insert(name.clone(), (**object).clone());
+                desk.learn(Fact::Reservations(Change::Apply(key, (**object).clone())));
+            }
+            Chore::Drop { .. } => {
+                kept.remove(&name);
+                desk.learn(Fact::Reservations(Change::Delete(key)));
+            }
+        }
+        desk.chore_done(name, chore, true);
+    }
+}
+
+#[test]
+fn what_a_deleted_service_left_is_kept_over_a_restart_until_it_is_back_or_the_time_is_over() {
+    let mut cluster = Cluster::default();
+    let mut kept = BTreeMap::new();
+    let mut desk = retaining(&mut cluster, "10.0.0.0/30");
+    cluster.put("one/x", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("one/x"), ["10.0.0.0"]);
+    cluster.delete(&ServiceKey::new("one", "x"));
+    cluster.put("one/y", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("one/y"), ["10.0.0.1"], "withheld before any object says so");
+    carry_out(&mut desk, &mut kept);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["left.one.x"]);
+
+    // Another controller, which knows nothing but the objects.
+    let mut desk = retaining(&mut cluster, "10.0.0.0/30");
+    for (name, object) in &kept {
+        let key = Key { namespace: "herald-system".into(), name: name.clone() };
+        desk.learn(Fact::Reservations(Change::Apply(key, object.clone())));
+    }
+    cluster.put("two/z", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("two/z"), ["10.0.0.2"]);
+    let mut other = kept.clone();
+    cluster.put("one/x", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("one/x"), ["10.0.0.0"], "back at its address");
+    carry_out(&mut desk, &mut other);
+    assert!(other.is_empty(), "not kept any more");
+
+    // Or the time is over.
+    cluster.delete(&ServiceKey::new("one", "x"));
+    cluster.settle(&mut desk);
+    carry_out(&mut desk, &mut other);
+    desk.tick(time(3599));
+    cluster.put("two/n", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("two/n"), ["10.0.0.3"]);
+    assert_eq!(desk.next_end(), Some(time(3600)));
+    desk.tick(time(3600));
+    cluster.settle(&mut desk);
+    carry_out(&mut desk, &mut other);
+    assert!(other.is_empty() && desk.next_end().is_none());
+    cluster.put("two/o", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("two/o"), ["10.0.0.0"]);
+}
+
+#[test]
+fn a_reservation_that_cannot_be_read_keeps_nothing_and_is_told_once() {
+    let mut cluster = Cluster::default();
+    let mut desk = desk(&mut cluster, &[("a", "10.0.0.0/30")]);
+    let object: herald_crds::api::herald::AddressReservation = serde_json::from_value(json!({
+        "apiVersion": "heraldlb.io/v1alpha1", "kind": "AddressReservation", "metadata": { "name": "r" },
+        "spec": { "addresses": ["10.0.0.0/30"], "for": { "name": "x" } },
+    }))
+    .unwrap();
+    let key = Key { namespace: "herald-system".into(), name: "r".into() };
+    desk.learn(Fact::Reservations(Change::Apply(key.clone(), object.clone())));
+    let told = cluster.settle(&mut desk);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].note, "spec.for.name needs spec.for.namespace beside it");
+    desk.learn(Fact::Reservations(Change::Apply(key, object)));
+    assert!(cluster.settle(&mut desk).is_empty());
+    cluster.put("one/x", balancer(), json!({}));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("one/x"), ["10.0.0.0"]);
 }
