@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use herald_crds::api::{IPAddressPool, L2Advertisement};
-use herald_crds::model::{Config, Kind, ProblemReason, resolve};
+use herald_crds::api::{BGPAdvertisement, BGPPeer, IPAddressPool, L2Advertisement};
+use herald_crds::model::{Candidate, Change, Config, Kind, NodeFacts, ProblemReason, admit, resolve};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -37,6 +37,62 @@ proptest! {
         let in_force: BTreeSet<_> = resolved.l2_advertisements.keys().collect();
         prop_assert_eq!(&written - &in_force, with_problems(Kind::L2Advertisement));
         prop_assert!(problems.iter().all(|p| !p.message.is_empty()));
+
+        let waiting = |kind| -> BTreeSet<&String> {
+            resolved.waiting.iter().filter(|w| w.object.kind == kind).map(|w| &w.object.name).collect()
+        };
+        let adverts = (config.bgp_advertisements.keys().collect(), resolved.bgp_advertisements.keys().collect());
+        let peers = (config.bgp_peers.keys().collect(), resolved.bgp_peers.keys().collect());
+        let profiles = (config.bfd_profiles.keys().collect(), resolved.bfd_profiles.keys().collect());
+        for (kind, (written, in_force)) in
+            [(Kind::BGPAdvertisement, adverts), (Kind::BGPPeer, peers), (Kind::BFDProfile, profiles)]
+        {
+            let (wrong, waiting): (BTreeSet<&String>, _) = (with_problems(kind), waiting(kind));
+            prop_assert!(wrong.is_disjoint(&in_force) && wrong.is_disjoint(&waiting) && waiting.is_disjoint(&in_force));
+            prop_assert_eq!(&(&wrong | &waiting) | &in_force, written);
+        }
+        prop_assert!(resolved.waiting.iter().all(|waiting| !waiting.missing.is_empty()));
+    }
+
+    #[test]
+    fn advertisements_in_force_never_contradict_each_other(config in configs()) {
+        let (resolved, _) = resolve(&config);
+        // Those that select Services may, Service by Service: the speaker looks then.
+        let adverts: Vec<_> = resolved.bgp_advertisements.values().filter(|a| a.service_selectors.is_empty()).collect();
+        for (at, one) in adverts.iter().enumerate() {
+            for other in &adverts[at + 1..] {
+                for pool in one.pools.intersection(&other.pools).filter_map(|name| resolved.pools.get(name)) {
+                    prop_assert!(!one.contradicts(other, pool));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_force_is_lost_to_a_slip(before in configs(), after in configs()) {
+        let was = resolve(&before).0;
+        let mut is = resolve(&after).0;
+        is.keep_advertisements(&was, &after);
+        for name in was.bgp_peers.keys().filter(|name| after.bgp_peers.contains_key(*name)) {
+            prop_assert!(is.bgp_peers.contains_key(name));
+        }
+        for name in was.bgp_advertisements.keys().filter(|name| after.bgp_advertisements.contains_key(*name)) {
+            prop_assert!(is.bgp_advertisements.contains_key(name));
+        }
+    }
+
+    #[test]
+    fn what_is_admitted_puts_nobody_out_of_force(config in configs(), pool in pool(), name in name()) {
+        let mut pool = pool;
+        pool.metadata.name = Some(name.clone());
+        let candidate = Candidate::IPAddressPool(Box::new(pool.clone()));
+        if admit(&config, "", Change::Update, &candidate).is_ok() {
+            let bad = |config: &Config| -> BTreeSet<_> { resolve(config).1.into_iter().map(|p| p.object).collect() };
+            let before = bad(&config);
+            let mut after = config;
+            after.pools.insert(name, pool);
+            prop_assert!(bad(&after).is_subset(&before));
+        }
     }
 
     #[test]
@@ -79,6 +135,10 @@ proptest! {
         let mut backwards = Config { namespaces: config.namespaces.clone(), nodes: config.nodes.clone(), ..Config::default() };
         backwards.pools.extend(config.pools.clone().into_iter().rev());
         backwards.l2_advertisements.extend(config.l2_advertisements.clone().into_iter().rev());
+        backwards.bgp_advertisements.extend(config.bgp_advertisements.clone().into_iter().rev());
+        backwards.bgp_peers.extend(config.bgp_peers.clone().into_iter().rev());
+        backwards.bfd_profiles.extend(config.bfd_profiles.clone().into_iter().rev());
+        backwards.communities.extend(config.communities.clone().into_iter().rev());
         prop_assert_eq!(resolve(&backwards), resolve(&config));
     }
 }
@@ -88,7 +148,42 @@ fn configs() -> impl Strategy<Value = Config> {
     let pools = vec((name(), pool()), 0..8);
     let adverts = vec((name(), advert()), 0..4);
     let namespaces = vec((name(), labels()), 0..3);
-    (pools, adverts, namespaces).prop_map(|(pools, adverts, namespaces)| Config {
+    let bgp = (
+        vec((name(), bgp_advert()), 0..4),
+        vec((name(), peer()), 0..4),
+        vec((name(), (9_u32..300, any::<bool>())), 0..3),
+        vec((name(), born(), vec((name(), community()), 0..3)), 0..3),
+        vec((name(), labels()), 0..3),
+    );
+    (pools, adverts, namespaces, bgp).prop_map(|(pools, adverts, namespaces, bgp)| Config {
+        bgp_advertisements: bgp.0.into_iter().collect(),
+        bgp_peers: bgp.1.into_iter().collect(),
+        bfd_profiles: bgp
+            .2
+            .into_iter()
+            .map(|(name, (interval, echo))| {
+                (
+                    name,
+                    from_value(json!({"metadata": {}, "spec": {"receiveInterval": interval, "echoMode": echo}}))
+                        .unwrap(),
+                )
+            })
+            .collect(),
+        communities: bgp
+            .3
+            .into_iter()
+            .map(|(name, born, aliases)| {
+                let aliases: Vec<Value> =
+                    aliases.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+                let object = json!({"metadata": {"creationTimestamp": born}, "spec": {"communities": aliases}});
+                (name, from_value(object).unwrap())
+            })
+            .collect(),
+        nodes: bgp
+            .4
+            .into_iter()
+            .map(|(name, labels)| (name, NodeFacts { labels: from_value(labels).unwrap(), ..NodeFacts::default() }))
+            .collect(),
         pools: pools.into_iter().collect(),
         l2_advertisements: adverts.into_iter().collect(),
         namespaces: namespaces.into_iter().map(|(name, labels)| (name, from_value(labels).unwrap())).collect(),
@@ -123,6 +218,33 @@ fn advert() -> impl Strategy<Value = L2Advertisement> {
         }}))
         .unwrap()
     })
+}
+
+fn bgp_advert() -> impl Strategy<Value = BGPAdvertisement> {
+    let names = (vec(name(), 0..2), vec(name(), 0..2), vec(community(), 0..3));
+    (names, selectors(), selectors(), 0..3_u32, select(vec![0, 24, 28, 32]), born()).prop_map(
+        |((pools, peers, communities), nodes, services, preference, length, born)| {
+            from_value(json!({"metadata": {"creationTimestamp": born}, "spec": {
+                "ipAddressPools": pools, "peers": peers, "communities": communities, "nodeSelectors": nodes, "serviceSelectors": services,
+                "localPref": preference, "aggregationLength": length,
+            }}))
+            .unwrap()
+        },
+    )
+}
+
+fn peer() -> impl Strategy<Value = BGPPeer> {
+    (0..3_u32, 0..3_u32, select(vec!["192.0.2.1", "2001:db8::1", "", "x"]), select(vec!["", "a", "b"]), "[0-9]{1,2}s")
+        .prop_map(|(mine, theirs, address, profile, hold)| {
+            from_value(json!({"metadata": {}, "spec": {
+                "myASN": mine, "peerASN": theirs, "peerAddress": address, "bfdProfile": profile, "holdTime": hold,
+            }}))
+            .unwrap()
+        })
+}
+
+fn community() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[12]:[12]", 2 => name(), 1 => "large:1:[12]:3", 1 => "\\PC{0,9}"]
 }
 
 fn entry() -> impl Strategy<Value = String> {

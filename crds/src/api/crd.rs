@@ -52,6 +52,14 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 fn bgp_peer() -> CustomResourceDefinition {
     let versions = vec![v1beta1::BGPPeer::crd(), v1beta2::BGPPeer::crd()];
     let mut crd = merge_crds(versions, "v1beta2").expect("the versions differ in nothing but their schemas");
+    for version in &mut crd.spec.versions {
+        let fields: &[&str] = if version.name == "v1beta2" { &["myASN"] } else { &["myASN", "peerASN", "peerAddress"] };
+        let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let spec = root.and_then(|root| root.properties.as_mut()).and_then(|properties| properties.get_mut("spec"));
+        if let Some(spec) = spec {
+            require(spec, fields);
+        }
+    }
     let service = ServiceReference {
         name: keys::WEBHOOK_SERVICE.to_owned(),
         namespace: keys::DEFAULT_NAMESPACE.to_owned(),
@@ -66,6 +74,14 @@ fn bgp_peer() -> CustomResourceDefinition {
         }),
     });
     crd
+}
+
+/// Makes fields required that Rust reads as their default where they are missing, as it does for an object without a spec.
+fn require(spec: &mut JSONSchemaProps, fields: &[&str]) {
+    spec.required = Some(fields.iter().map(|&field| field.to_owned()).collect());
+    for (_, property) in spec.properties.iter_mut().flatten().filter(|(name, _)| fields.contains(&name.as_str())) {
+        property.default = None;
+    }
 }
 
 /// The files of `config/crd`: text by file name, one CRD each, and a kustomization that lists them.

@@ -28,7 +28,6 @@ use crate::api::{null_as_default, spec_may_be_missing};
     printcolumn(name = "Multi Hops", type_ = "string", json_path = ".spec.ebgpMultiHop")
 )]
 #[serde(default, remote = "Self")]
-#[schemars(extend("required" = ["myASN"]))]
 pub struct BGPPeerSpec {
     /// The AS number of this side.
     #[serde(rename = "myASN")]
