@@ -81,6 +81,8 @@ fn an_empty_key_reads_like_no_key_and_an_unknown_one_is_passed_over() {
     let yaml = "metadata: {name: a}\nspec:\n  interfaces:\n  nodeSelectors: null\n  aFieldOfALaterVersion: 1\n";
     let advert: L2Advertisement = serde_yaml::from_str(yaml).unwrap();
     assert_eq!(advert.spec, L2AdvertisementSpec::default());
+    let pool: IPAddressPool = serde_yaml::from_str("metadata: {name: a}\nspec: {addresses: null}\n").unwrap();
+    assert_eq!(pool.spec.addresses, [""; 0]);
 }
 
 #[test]

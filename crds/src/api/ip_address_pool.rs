@@ -27,6 +27,7 @@ use super::null_as_default;
 pub struct IPAddressPoolSpec {
     /// The addresses of the pool: CIDRs and inclusive `start-end` ranges, of both families if wanted. A single address is written
     /// as a /32 or /128.
+    #[serde(deserialize_with = "null_as_default")]
     pub addresses: Vec<String>,
     /// Whether addresses are taken from this pool without being asked for it. Without it only a Service that requests the pool or one of
     /// its addresses gets one.
