@@ -129,7 +129,7 @@ impl Bench {
             let created = self.lab.create(batch.to_vec(), Sort::Announced, at_once)?;
             self.lab.wait(batch, true)?;
             let deadline = Instant::now() + lab::PATIENCE;
-            for (name, began) in created {
+            for (name, (began, _)) in created {
                 let (ip, at) = self.lab.address(&name).context("the Service is gone")?;
                 status.push(millis(at.saturating_duration_since(began)));
                 loop {
@@ -223,9 +223,11 @@ impl Bench {
         self.settle()?;
         let before = meter::writes(&self.lab.cluster)?;
         let names = self.fresh(self.samples.min(20));
-        let (mut ms, cpu) = (Vec::new(), meter::cpu(pid)?);
+        let (mut ms, mut ours, cpu) = (Vec::new(), Vec::new(), meter::cpu(pid)?);
         for name in &names {
-            ms.push(self.create_to_status(name, Sort::Bare)?);
+            let (whole, answered) = self.create_to_status(name, Sort::Bare)?;
+            ms.push(whole);
+            ours.push(answered);
         }
         let cpu = millis(meter::cpu(pid)? - cpu) / names.len() as f64;
         thread::sleep(CALM);
@@ -244,6 +246,14 @@ impl Bench {
         row.targets.push(Target::new("median ms beyond that on none", row.quantile(0.5) - idle, 2.0));
         row.targets.push(Target::new("controller CPU ms each", cpu, 1.0));
         self.row(row);
+        // The API server's own part grows with the number of Services; this one is Herald's and the write's.
+        self.row(Row {
+            what: "one more".to_owned(),
+            services,
+            of: "answer to the creation, to status",
+            ms: ours,
+            ..Row::default()
+        });
         self.lab.delete(names)
     }
 
@@ -327,7 +337,7 @@ impl Bench {
         let gone = self.names.split_off(self.names.len().saturating_sub(200));
         self.lab.delete(gone)?;
         let new = self.fresh(1);
-        let ms = vec![self.create_to_status(&new[0], Sort::Bare)?];
+        let ms = vec![self.create_to_status(&new[0], Sort::Bare)?.0];
         let cpu_ms = Some(millis(meter::cpu(pid)? - cpu));
         thread::sleep(CALM);
         let writes = meter::between(&before, &meter::writes(&self.lab.cluster)?);
@@ -346,12 +356,13 @@ impl Bench {
         Ok(())
     }
 
-    /// Milliseconds from asking for a Service to seeing its address.
-    fn create_to_status(&self, name: &str, sort: Sort) -> Result<f64> {
+    /// Milliseconds from asking for a Service, and from the answer to that, to seeing its address.
+    fn create_to_status(&self, name: &str, sort: Sort) -> Result<(f64, f64)> {
         let created = self.lab.create(vec![name.to_owned()], sort, 1)?;
         let at = self.lab.wait(&[name.to_owned()], true)?;
-        let began = created.get(name).context("the Service was created")?;
-        Ok(millis(at.saturating_duration_since(*began)))
+        let (began, answered) = created.get(name).context("the Service was created")?;
+        let since = |then: Instant| millis(at.saturating_duration_since(then));
+        Ok((since(*began), since(*answered)))
     }
 
     /// Waits until the Events of what was done before are written.

@@ -114,8 +114,13 @@ impl Lab {
         }
     }
 
-    /// Creates Services, some at a time, and returns when each creation was asked for.
-    pub(crate) fn create(&self, names: Vec<String>, sort: Sort, at_once: usize) -> Result<BTreeMap<String, Instant>> {
+    /// Creates Services, some at a time, and returns when each was asked for and when the API server had answered.
+    pub(crate) fn create(
+        &self,
+        names: Vec<String>,
+        sort: Sort,
+        at_once: usize,
+    ) -> Result<BTreeMap<String, (Instant, Instant)>> {
         let api = self.api();
         let made = self.cluster.run(async move {
             stream::iter(names)
@@ -124,7 +129,7 @@ impl Lab {
                     async move {
                         let began = Instant::now();
                         api.create(&PostParams::default(), &service(&name, sort)?).await?;
-                        anyhow::Ok((name, began))
+                        anyhow::Ok((name, (began, Instant::now())))
                     }
                 })
                 .buffer_unordered(at_once)
