@@ -6,7 +6,8 @@
 //!
 //! fine       age <= 3/4 T_dead
 //! suspected  age >  3/4 T_dead                        tell the others, ask them and the silent one for an answer at once
-//! vetoed     a live other said < T_dead / 2, in a heartbeat younger than 1.5 h: the path is broken, not the node
+//! vetoed     a live other said < T_dead / 2, in a heartbeat younger than 1.5 h, and heard it more than h later than this node did: the path
+//!            is broken, not the node
 //! dead       age > T_dead, and at least Q = min(2, live others + 1) observers, this node among them, measured silence:
 //!            said >= 3/4 T_dead in a heartbeat younger than 2 h
 //! alone      no live other: only after 3 T_dead, with a carrier and another sign of life on the segment
@@ -69,7 +70,10 @@ pub(crate) fn judge(case: &Case<'_>) -> Verdict {
         return Verdict::Fine;
     }
     let hears_it = |witness: &&Testimony| {
-        witness.said.is_some_and(|said| said < case.dead / 2) && witness.report_age < witness.heartbeat * 3 / 2
+        // Two nodes hear the last heartbeat of a dead one up to an interval apart: that acquits nobody.
+        let later = |said: Duration| said + witness.report_age + case.timing.heartbeat() < case.age;
+        witness.said.is_some_and(|said| said < case.dead / 2 && later(said))
+            && witness.report_age < witness.heartbeat * 3 / 2
     };
     if let Some(witness) = case.testimonies.iter().find(hears_it) {
         return Verdict::Vetoed { by: witness.observer };
@@ -149,6 +153,12 @@ mod tests {
         assert_eq!(verdict(500, &[said(P, 500, 1), said(R, 39, 29)]), Verdict::Vetoed { by: R });
         assert_eq!(verdict(500, &[said(P, 500, 1), said(R, 39, 30)]), dead(500, &[(P, 500)]), "a stale one does not");
         assert_eq!(verdict(500, &[said(P, 500, 1), said(R, 40, 1)]), dead(500, &[(P, 500)]), "nor an uncertain one");
+        assert_eq!(
+            verdict(61, &[said(R, 20, 21)]),
+            Verdict::Suspected,
+            "nor one that heard the same last heartbeat later"
+        );
+        assert_eq!(verdict(62, &[said(R, 20, 21)]), Verdict::Vetoed { by: R }, "but one that has heard another since");
     }
 
     #[test]

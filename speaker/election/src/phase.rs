@@ -11,7 +11,7 @@
 //! any --- Leave ---> leaving --- nothing owned, or drained long enough ---> left
 //! ```
 //!
-//! **Suspended.** An owner that stood still may have been replaced meanwhile, and what waits in its socket is as old as the stall. So it answers nothing until
+//! **Suspended.** An owner that stood still, or that hears neither speakers nor anything else, may have been replaced meanwhile, and what waits in its socket is as old as the stall. So it answers nothing until
 //! every member it hears has sent a heartbeat that acknowledges a message sent *after* the stall, and what those members claim is known. Then
 //! it either resumes or has lost. If it hears nobody afterwards, it resumes like a node that is alone takes over: after three `T_dead`, with a witness; or after one
 //! `T_dead` if it had been alone before.
@@ -41,20 +41,30 @@ impl Election {
         let was_alone = !self.members.values().any(|member| member.is_heard(before));
         for member in self.members.values_mut() {
             member.forgive(now, late, grace);
-            member.proof_from = member.next_seq();
         }
         self.grace_until = now + grace;
+        self.suspend(now, was_alone);
         if self.holds.is_empty() {
             return;
+        }
+        if late > self.timing().dead() {
+            self.missed_decisions();
+        }
+        self.probe_everybody(now);
+    }
+
+    /// Answers for nothing until it is proven that what is owned on paper is owned in truth.
+    pub(crate) fn suspend(&mut self, now: Instant, was_alone: bool) {
+        if self.holds.is_empty() {
+            return;
+        }
+        for member in self.members.values_mut() {
+            member.proof_from = member.next_seq();
         }
         if self.suspended.is_none() {
             self.outbox.push_back(Action::Suspend);
         }
         self.suspended = Some(Suspension { since: now, was_alone });
-        if late > self.timing().dead() {
-            self.missed_decisions();
-        }
-        self.probe_everybody(now);
     }
 
     pub(crate) fn set_link(&mut self, now: Instant, link: Link) {

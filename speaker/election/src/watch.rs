@@ -276,7 +276,7 @@ impl Election {
             self.isolated = false;
         }
         let undecided = lonely
-            && (self.suspended.is_some()
+            && (!self.holds.is_empty()
                 || self.members.values().any(|member| member.health == Health::Suspect)
                 || self.vacant.iter().any(|ip| self.is_candidate(*ip)));
         if undecided
@@ -286,11 +286,11 @@ impl Election {
             && !std::mem::replace(&mut self.isolated, true)
         {
             self.report(Observed::Isolated);
+            self.suspend(now, false);
         }
         let seen = self.neighbour.is_some_and(|seen| now.saturating_duration_since(seen.last) <= self.timing().alone());
-        let every = if undecided && (seen || lonely_for < Duration::from_secs(10)) {
-            dead / 2
-        } else if !self.holds.is_empty() && self.is_newly_half(now) {
+        let newly_alone = undecided && (seen || lonely_for < Duration::from_secs(10));
+        let every = if newly_alone || !self.holds.is_empty() && self.is_newly_half(now) {
             dead / 2
         } else if undecided || !self.holds.is_empty() && self.side(now) == Side::Half {
             Duration::from_millis(500).max(dead)

@@ -26,7 +26,8 @@ fn machine(candidates: &[NodeId]) -> (Election, Instant) {
         Settings { node: ME, incarnation: 1, timing: Timing::DEFAULT, key, seed: 1, witness: Witness::Neighbour };
     let mut election = Election::new(settings, start);
     let member = |node: NodeId| (node, SocketAddr::new("192.0.2.9".parse().unwrap(), node.0 as u16));
-    let address = Address { candidates: candidates.iter().copied().collect(), preference: BTreeMap::new(), order_by: ip() };
+    let address =
+        Address { candidates: candidates.iter().copied().collect(), preference: BTreeMap::new(), order_by: ip() };
     let wanted = Wanted { members: [member(A), member(B)].into(), addresses: BTreeMap::from([(ip(), address)]) };
     election.set(start, wanted);
     let now = start + Timing::DEFAULT.learn() - Duration::from_millis(1);

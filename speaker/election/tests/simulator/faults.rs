@@ -49,6 +49,25 @@ fn a_lost_carrier_silences_at_once_and_the_address_moves() {
     world.check_one_owner();
 }
 
+#[test]
+fn an_owner_that_is_cut_off_answers_nothing_until_it_has_proof() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3, 2);
+        let owner = world.owner(vip(0));
+        assert!(world.answers(owner, vip(0)));
+        world.isolate(owner, true);
+        world.nodes[owner].neighbour = false;
+        world.run(ms(500));
+        assert!(!world.answers(owner, vip(0)), "seed {seed}: silent while it hears nobody\n{}", world.story(20));
+        let healed = world.now;
+        world.isolate(owner, false);
+        world.nodes[owner].neighbour = true;
+        world.run(ms(2_000));
+        assert_eq!(world.time_with(vip(0), healed, |count| count > 1), Duration::ZERO, "seed {seed}");
+        assert_ne!(world.owner(vip(0)), owner);
+    }
+}
+
 /// After a carrier comes back, the kernel may take a second to resolve one peer's Ethernet address while it already talks to another.
 #[test]
 fn a_node_that_comes_back_claims_nothing_while_the_new_owner_is_heard_by_others_alone() {
