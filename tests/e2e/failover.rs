@@ -1,6 +1,7 @@
 //! Faults, and what the client and the segment see of them.
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
     missing_docs,
     reason = "a test on a real network has a real clock"

@@ -1,6 +1,7 @@
 //! Hosts that send what they should not: each is refused with a reason that is counted, and nothing moves.
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
     missing_docs,
     reason = "a test on a real network has a real clock"
@@ -85,7 +86,11 @@ fn heartbeats_sealed_with_another_key_are_counted_and_move_nothing() {
     );
     let target = SocketAddr::new(lab.node(1).v4.into(), 7790);
     let addresses = before.0.keys().map(|ip| {
-        let address = herald_election::Address { candidates: [NodeId::of(&lab.node(2).name)].into(), preference: BTreeMap::new(), order_by: *ip };
+        let address = herald_election::Address {
+            candidates: [NodeId::of(&lab.node(2).name)].into(),
+            preference: BTreeMap::new(),
+            order_by: *ip,
+        };
         (*ip, address)
     });
     intruder

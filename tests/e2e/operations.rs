@@ -1,6 +1,7 @@
 //! What operators look at: logs, metrics, health; and that nothing stays behind.
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
     missing_docs,
     reason = "a test on a real network has a real clock"

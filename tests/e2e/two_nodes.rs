@@ -1,6 +1,7 @@
 //! Two nodes: each is the other's only witness among the speakers.
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used,
     missing_docs,
     reason = "a test on a real network has a real clock"
