@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::{Args as Group, Parser, ValueEnum};
 use herald_crds::keys;
 use herald_runtime::log::LogArgs;
+use std::path::PathBuf;
 
 /// Gives addresses to Services of type LoadBalancer.
 #[derive(Parser, Debug)]
@@ -40,7 +41,49 @@ pub(crate) struct Args {
     pub(crate) pod_name: Option<String>,
 
     #[command(flatten)]
+    pub(crate) webhooks: Webhooks,
+
+    #[command(flatten)]
     pub(crate) unused: Unused,
+}
+
+/// The webhooks that the API server asks.
+#[derive(Group, Debug)]
+#[command(next_help_heading = "Webhooks")]
+pub(crate) struct Webhooks {
+    /// `enabled`: give addresses and serve webhooks; `disabled`: only the first; `onlywebhook`: only the second.
+    #[arg(long, value_enum, default_value = "enabled")]
+    pub(crate) webhook_mode: WebhookMode,
+
+    /// The certificate is somebody else's, cert-manager's for example: it is read from --cert-dir and followed, and nothing is written into
+    /// the webhook configuration or a CRD.
+    #[arg(long, num_args = 0..=1, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) disable_cert_rotation: bool,
+
+    /// Directory with tls.crt and tls.key, read with --disable-cert-rotation only.
+    #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
+    pub(crate) cert_dir: PathBuf,
+
+    /// Service that the API server reaches the webhooks through: the name in the certificate.
+    #[arg(long, default_value = "webhook")]
+    pub(crate) cert_service_name: String,
+
+    /// Secret with the certificates; made if it is missing.
+    #[arg(long, default_value = "metallb-webhook-cert")]
+    pub(crate) webhook_secret: String,
+
+    /// The oldest TLS that the webhooks speak.
+    #[arg(long, value_enum, default_value = "VersionTLS13")]
+    pub(crate) tls_min_version: TlsVersion,
+}
+
+/// The versions of TLS, by the names of Go.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    #[value(name = "VersionTLS12")]
+    Tls12,
+    #[value(name = "VersionTLS13")]
+    Tls13,
 }
 
 /// What MetalLB's manifests may say and nothing here needs.
@@ -50,30 +93,12 @@ pub(crate) struct Unused {
     /// Deployment of the controller; MetalLB makes it the owner of the Secret, Herald keeps the Secret when the Deployment goes.
     #[arg(long, env = "METALLB_DEPLOYMENT")]
     deployment: Option<String>,
-    /// Admission webhooks; there are none yet. `onlywebhook` is refused: it asks for a controller that gives no addresses.
-    #[arg(long, value_enum)]
-    webhook_mode: Option<WebhookMode>,
-    /// Certificates of the webhooks.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    disable_cert_rotation: Option<String>,
-    /// Certificates of the webhooks.
-    #[arg(long)]
-    cert_dir: Option<String>,
-    /// Certificates of the webhooks.
-    #[arg(long)]
-    cert_service_name: Option<String>,
-    /// Certificates of the webhooks.
-    #[arg(long)]
-    webhook_secret: Option<String>,
-    /// HTTP/2 of the webhooks.
+    /// HTTP/2 of the webhooks: they speak HTTP/1.1.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     webhook_http2: Option<String>,
     /// Profiling of Go programs.
     #[arg(long)]
     pprof_bind_address: Option<String>,
-    /// TLS of the webhooks and metrics.
-    #[arg(long)]
-    tls_min_version: Option<String>,
     /// TLS of the webhooks and metrics.
     #[arg(long)]
     tls_cipher_suites: Option<String>,
@@ -87,7 +112,7 @@ pub(crate) struct Unused {
 
 /// MetalLB's three ways of running webhooks.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum WebhookMode {
+pub(crate) enum WebhookMode {
     Enabled,
     Disabled,
     Onlywebhook,
@@ -99,30 +124,17 @@ impl Unused {
     /// # Errors
     /// One was given that must not be ignored.
     pub(crate) fn given(&self) -> anyhow::Result<Vec<&'static str>> {
-        if self.webhook_mode == Some(WebhookMode::Onlywebhook) {
-            bail!("--webhook-mode=onlywebhook: there are no webhooks yet, do not run this Deployment");
-        }
         if self.metrics_cert_dir.as_deref().is_some_and(|directory| !directory.is_empty()) {
             bail!("--metrics-cert-dir: metrics are served as plain HTTP; remove the flag, or serve none with --port=0");
         }
         let texts = [
-            ("--disable-cert-rotation", &self.disable_cert_rotation),
-            ("--cert-dir", &self.cert_dir),
-            ("--cert-service-name", &self.cert_service_name),
-            ("--webhook-secret", &self.webhook_secret),
             ("--webhook-http2", &self.webhook_http2),
             ("--pprof-bind-address", &self.pprof_bind_address),
-            ("--tls-min-version", &self.tls_min_version),
             ("--tls-cipher-suites", &self.tls_cipher_suites),
             ("--tls-curve-preferences", &self.tls_curve_preferences),
         ];
-        let mut given: Vec<&str> =
-            texts.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect();
-        // `--deployment` and `--webhook-mode=disabled` ask for nothing that is missing.
-        if self.webhook_mode == Some(WebhookMode::Enabled) {
-            given.push("--webhook-mode");
-        }
-        Ok(given)
+        // `--deployment` asks for nothing that is missing.
+        Ok(texts.into_iter().filter(|(_, value)| value.is_some()).map(|(flag, _)| flag).collect())
     }
 }
 
@@ -145,12 +157,17 @@ mod tests {
         let args =
             parse(&["--port=9120", "--log-level=info", "--tls-min-version=VersionTLS12", "--webhook-mode", "disabled"]);
         assert_eq!(args.port, 9120);
-        assert_eq!(args.unused.given().expect("nothing to refuse"), ["--tls-min-version"]);
+        assert_eq!(args.webhooks.tls_min_version, TlsVersion::Tls12);
+        assert_eq!(args.webhooks.webhook_mode, WebhookMode::Disabled);
+        assert!(args.unused.given().expect("nothing to refuse").is_empty());
+        let args = parse(&["--disable-cert-rotation", "--tls-cipher-suites=X", "--webhook-mode=onlywebhook"]);
+        assert!(args.webhooks.disable_cert_rotation);
+        assert_eq!(args.unused.given().expect("nothing to refuse"), ["--tls-cipher-suites"]);
+        assert!(!parse(&["--disable-cert-rotation=false"]).webhooks.disable_cert_rotation);
     }
 
     #[test]
     fn what_must_not_be_ignored_is_refused() {
-        assert!(parse(&["--webhook-mode=onlywebhook"]).unused.given().is_err());
         assert!(parse(&["--metrics-cert-dir=/certs"]).unused.given().is_err());
     }
 }

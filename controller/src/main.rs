@@ -6,13 +6,17 @@
 //!   apply       carries the writes out, some at a time
 //!   report      Events and pool counters, behind the writes and never in their way
 //!   lease       which of the replicas acts
+//!   admission   the webhooks: what an object would come to, asked before it is stored
+//!   certs       what the webhooks are trusted by
 //!   key         the Secret that the speakers' heartbeats are sealed with
 //!   run         one task that owns the desk and wires the rest to it
 //! ```
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: it owns clocks and sockets")]
 
+mod admission;
 mod apply;
 mod args;
+mod certs;
 mod error;
 mod key;
 mod lease;

@@ -10,8 +10,10 @@
 //! A replica that begins to act after another one first lists the Services anew: its watch may not have shown yet what the other one wrote last.
 
 use crate::{
+    admission,
     apply::{IN_FLIGHT, Writer, pause},
-    args::Args,
+    args::{Args, TlsVersion, WebhookMode, Webhooks},
+    certs::{self, serve::TlsListener},
     error::{WriteError, say},
     key,
     lease::{Candidate, Elector, Leadership},
@@ -43,6 +45,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{sleep, sleep_until, timeout},
 };
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 /// Services planned before writes are started and news is heard again: short enough that nobody waits, long enough to be cheap.
 const BATCH: usize = 256;
@@ -69,7 +72,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
-    let readiness = Readiness::new(&["services", "namespaces", "pools", "reservations"]);
+    let readiness = Readiness::new(match args.webhooks.webhook_mode {
+        WebhookMode::Enabled => &["services", "namespaces", "pools", "reservations", "webhooks"],
+        WebhookMode::Disabled => &["services", "namespaces", "pools", "reservations"],
+        WebhookMode::Onlywebhook => &["webhooks"],
+    });
     serve(&args, readiness.clone(), registry);
 
     let client = client::connect().await.context("cannot find the API server")?;
@@ -94,6 +101,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             _ = stopped => elector.release().await,
         }
     });
+
+    if args.webhooks.webhook_mode != WebhookMode::Disabled {
+        serve_webhooks(&args.webhooks, &client, &namespace, leadership.clone(), readiness.clone());
+    }
+    if args.webhooks.webhook_mode == WebhookMode::Onlywebhook {
+        tracing::info!(namespace, "started, for webhooks only");
+        tracing::info!(reason = shutdown.await?, "ending");
+        let _ = stop.send(());
+        let _ = timeout(LAST_WRITES * 2, election).await;
+        return Ok(());
+    }
 
     let (busy, is_busy) = watch::channel(false);
     let instance = pod.unwrap_or_else(|| host.to_owned());
@@ -390,13 +408,7 @@ async fn catch_up(client: Client) -> Vec<(Key, Seen)> {
 
 /// Serves health and metrics beside everything else. A port that is taken is said and costs only that endpoint.
 fn serve(args: &Args, readiness: Readiness, registry: Registry) {
-    // One socket for both families; a kernel without IPv6 has no such file and no such socket.
-    let any = if Path::new("/proc/net/if_inet6").exists() {
-        IpAddr::from(Ipv6Addr::UNSPECIFIED)
-    } else {
-        IpAddr::from(Ipv4Addr::UNSPECIFIED)
-    };
-    let (health, metrics) = (SocketAddr::new(any, args.health_probe_port), SocketAddr::new(any, args.port));
+    let (health, metrics) = (SocketAddr::new(any(), args.health_probe_port), SocketAddr::new(any(), args.port));
     tokio::spawn(async move {
         if let Err(error) = admin::serve_health(health, readiness).await {
             tracing::error!(%error, address = %health, "cannot serve health; choose another --health-probe-port");
@@ -410,6 +422,53 @@ fn serve(args: &Args, readiness: Readiness, registry: Registry) {
             tracing::error!(%error, address = %metrics, "cannot serve metrics; choose another --port");
         }
     });
+}
+
+/// Serves the webhooks beside everything else, on every replica. What is wrong with them is said and costs only them.
+fn serve_webhooks(
+    args: &Webhooks,
+    client: &Client,
+    namespace: &str,
+    leadership: watch::Receiver<Leadership>,
+    readiness: Readiness,
+) {
+    let (current, mut shown) = watch::channel(None);
+    if args.disable_cert_rotation {
+        tokio::spawn(certs::keeper::follow_files(args.cert_dir.clone(), current));
+    } else {
+        let names = certs::names(&args.cert_service_name, namespace);
+        let secret = args.webhook_secret.clone();
+        let keeper = certs::keeper::Keeper::new(client.clone(), namespace, secret, names, leadership, current);
+        tokio::spawn(keeper.keep());
+    }
+    let versions = match args.tls_min_version {
+        TlsVersion::Tls12 => vec![&TLS13, &TLS12],
+        TlsVersion::Tls13 => vec![&TLS13],
+    };
+    let router = admission::router(admission::Source::new(client.clone(), namespace));
+    let address = SocketAddr::new(any(), admission::PORT);
+    tokio::spawn(async move {
+        let served = async {
+            let listener = TlsListener::bind(address, &versions, shown.clone()).await?;
+            if shown.wait_for(Option::is_some).await.is_ok() {
+                readiness.set("webhooks", true);
+            }
+            axum::serve(listener, router).await?;
+            anyhow::Ok(())
+        };
+        if let Err(error) = served.await {
+            tracing::error!(error = format!("{error:#}"), %address, "cannot serve webhooks; free the port, or set --webhook-mode=disabled");
+        }
+    });
+}
+
+/// One socket for both families; a kernel without IPv6 has no such file and no such socket.
+fn any() -> IpAddr {
+    if Path::new("/proc/net/if_inet6").exists() {
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    }
 }
 
 /// Tells this process from any other in the lease.

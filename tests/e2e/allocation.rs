@@ -128,6 +128,8 @@ fn what_cannot_be_given_is_refused_with_its_reason() {
 fn a_bad_pool_costs_only_itself() {
     let lab = lab();
     let before = ips(&get(&lab, "echo"));
+    // The webhook would refuse them.
+    lab.kubectl(&["delete", "validatingwebhookconfiguration", "metallb-webhook-configuration"]).unwrap();
     lab.apply(
         "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: typo, namespace: herald-system}\nspec:\n  \
          addresses: [10.66.102.300-10.66.102.310]\n---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: \
@@ -142,6 +144,7 @@ fn a_bad_pool_costs_only_itself() {
     assert_eq!(ips(&get(&lab, "echo")), before, "nothing in use is lost");
     delete(&lab, &["meanwhile"]);
     lab.kubectl(&["delete", "ipaddresspool", "typo", "overlap", "--namespace=herald-system"]).unwrap();
+    lab.apply("config/default").unwrap();
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! The webhooks: is this object what its author means, asked by the API server before it is stored.
+//!
+//! ```text
+//!   POST /validate   AdmissionReview -> the objects as the API server has them now -> judge -> allowed, or every reason why not
+//!   POST /convert    ConversionReview -> every BGPPeer in the version that is asked for
+//! ```
+//!
+//! Every replica answers, whether it acts or not. What is asked about is compared with what the API server lists at that moment, not with
+//! what a watch has shown so far: of two pools that overlap the second one is refused even if it comes a millisecond after the first.
+//! A refusal names the object, what was found and what was expected. Nothing here is needed for Services: while nobody answers, objects are
+//! stored unchecked, and what makes no sense in them is set aside by the controller and the speakers.
+//!
+//! Bad bytes get a 400, and an API server that does not list a 503, for which the webhook configuration says what to do.
+
+mod convert;
+mod judge;
+mod review;
+
+use crate::error::say;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use herald_crds::{IPAddressPool, L2Advertisement, keys, model::Config};
+use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// Port of the webhooks: MetalLB's.
+pub(crate) const PORT: u16 = 9443;
+/// The largest body: an object of 1.5 MB, the most that is stored, before and after a change, and some room.
+const BODY: usize = 4 << 20;
+/// How long the lists may take: less than the API server waits for the answer.
+const LISTS: Duration = Duration::from_secs(4);
+
+/// Where the objects are that a new one is compared with.
+#[derive(Clone)]
+pub(crate) struct Source {
+    client: Client,
+    namespace: Arc<str>,
+}
+
+impl Source {
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.into() }
+    }
+
+    /// The configuration as it is now. What cannot be read is left out, as everywhere.
+    async fn config(&self) -> kube::Result<Config> {
+        let (pools, l2_advertisements) =
+            futures::try_join!(self.list::<IPAddressPool>(), self.list::<L2Advertisement>())?;
+        Ok(Config { pools, l2_advertisements, ..Config::default() })
+    }
+
+    async fn list<K>(&self) -> kube::Result<BTreeMap<String, K>>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let objects = api.list(&ListParams::default()).await?.items.into_iter().filter_map(|object| object.0.ok());
+        Ok(objects.map(|object| (object.meta().name.clone().unwrap_or_default(), object)).collect())
+    }
+}
+
+/// What is served.
+pub(crate) fn router(source: Source) -> Router {
+    Router::new()
+        .route("/validate", post(validate))
+        .route(keys::CONVERT_PATH, post(convert))
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(source)
+}
+
+async fn convert(body: Bytes) -> Response {
+    match convert::answer(&body) {
+        Ok(review) => ([(CONTENT_TYPE, "application/json")], review).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("not a ConversionReview: {error}\n")).into_response(),
+    }
+}
+
+async fn validate(State(source): State<Source>, body: Bytes) -> Response {
+    let request = match review::read(&body) {
+        Ok(request) => request,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("not an AdmissionReview: {error}\n")).into_response(),
+    };
+    let config = match timeout(LISTS, source.config()).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => return unavailable(&say(&error)),
+        Err(_) => return unavailable("no answer in time"),
+    };
+    let answer = review::answer(&request, &config, &source.namespace);
+    tracing::debug!(kind = request.kind(), object = request.name(), allowed = answer.allowed, "asked about an object");
+    ([(CONTENT_TYPE, "application/json")], answer.into_review(&request)).into_response()
+}
+
+fn unavailable(error: &str) -> Response {
+    tracing::warn!(error, "cannot list what an object is to be compared with");
+    (StatusCode::SERVICE_UNAVAILABLE, format!("cannot list what the object is to be compared with: {error}\n"))
+        .into_response()
+}

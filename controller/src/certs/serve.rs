@@ -1,0 +1,172 @@
+//! TLS for the webhooks: a listener whose connections get the certificate of the moment.
+//!
+//! A handshake runs in a task of its own and has five seconds; nobody waits for somebody who does not speak. The number of connections is
+//! bounded; who comes beyond it waits in the kernel's queue.
+
+use super::Serving;
+use axum::serve::Listener;
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig, SupportedProtocolVersion,
+        crypto::ring::{default_provider, sign::any_ecdsa_type, sign::any_supported_type},
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::{ClientHello, ResolvesServerCert},
+        sign::CertifiedKey,
+    },
+    server::TlsStream,
+};
+
+/// How long a handshake may take: an API server needs milliseconds, and itself waits at most ten seconds for an answer.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections at once. An API server keeps a few open; this is enough for many of them and bounds what a stranger can hold.
+const CONNECTIONS: usize = 128;
+
+/// The certificate that is served; nothing as long as there is none.
+pub(crate) type Current = Option<Arc<CertifiedKey>>;
+
+/// Reads a certificate and its key, so that they can be served.
+///
+/// # Errors
+/// Says what is wrong with them, without showing the key.
+pub(crate) fn certified(serving: &Serving) -> Result<CertifiedKey, String> {
+    read(serving.certificate.as_bytes(), serving.key.as_bytes())
+}
+
+/// The same from the bytes of two files in PEM.
+///
+/// # Errors
+/// Says what is wrong with them, without showing the key.
+pub(crate) fn read(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|error| format!("the certificate is no PEM: {error}"))?;
+    if chain.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the key is no PEM: {error}"))?;
+    let key = any_ecdsa_type(&key)
+        .or_else(|_| any_supported_type(&key))
+        .map_err(|error| format!("the key cannot be used: {error}"))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
+        Err(error) => Err(format!("certificate and key do not belong together: {error}")),
+    }
+}
+
+#[derive(Debug)]
+struct Resolver(watch::Receiver<Current>);
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.borrow().clone()
+    }
+}
+
+/// Accepts connections and speaks TLS on them.
+pub(crate) struct TlsListener {
+    local: SocketAddr,
+    ready: mpsc::Receiver<(Connection, SocketAddr)>,
+}
+
+impl TlsListener {
+    /// Listens and serves whatever certificate is current.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+        current: watch::Receiver<Current>,
+    ) -> anyhow::Result<Self> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Resolver(current)));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        let (done, ready) = mpsc::channel(1);
+        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), done));
+        Ok(Self { local, ready })
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender<(Connection, SocketAddr)>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection to the webhooks");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (acceptor, done) = (acceptor.clone(), done.clone());
+        tokio::spawn(async move {
+            match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => drop(done.send((Connection { stream, _slot: slot }, from)).await),
+                Ok(Err(error)) => tracing::debug!(%error, %from, "no TLS with a client of the webhooks"),
+                Err(_) => tracing::debug!(%from, error = "no answer in time", "no TLS with a client of the webhooks"),
+            }
+        });
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            // The accepting task never ends before this.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+}
+
+/// One connection, and its place among those there may be.
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
