@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     ignored: Family<Reason, Counter>,
     detection: Histogram,
     late: Histogram,
+    missed: Counter,
     conflicts: Family<Ip, Counter>,
 }
 
@@ -68,6 +69,7 @@ impl Metrics {
             ignored: Family::default(),
             detection: Histogram::new([0.01, 0.03, 0.06, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0]),
             late: Histogram::new([0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0]),
+            missed: Counter::default(),
             conflicts: Family::default(),
         };
         let m = &metrics;
@@ -99,6 +101,7 @@ impl Metrics {
         registry.register("herald_layer2_frames_ignored", "Frames not acted on", m.ignored.clone());
         registry.register("herald_layer2_conflicts", "Claims of others for owned addresses", m.conflicts.clone());
         registry.register("herald_pulse_late_seconds", "Wake-ups 5 ms and more too late", m.late.clone());
+        registry.register("herald_pulse_news_missed", "News of the pulse thread that did not fit", m.missed.clone());
         metrics
     }
 
@@ -162,6 +165,10 @@ impl Metrics {
 
     pub(crate) fn member_down(&self) {
         self.members.dec();
+    }
+
+    pub(crate) fn missed(&self, count: u64) {
+        self.missed.inc_by(count);
     }
 
     pub(crate) fn late(&self, late: Duration) {

@@ -27,7 +27,8 @@ use std::{
 };
 use tokio::sync::mpsc as news;
 
-/// News that may wait for the reporter: a second of the busiest minute. What does not fit is dropped and counted.
+/// News that may wait for the reporter: a second of the busiest minute. What does not fit is counted and said with the next news
+/// that fits.
 const NEWS_QUEUE: usize = 4096;
 
 /// What the pulse thread is to do, whole.
@@ -73,6 +74,8 @@ pub(crate) enum News {
     Late(Duration),
     /// A system call failed; the thread goes on.
     Failed { what: &'static str, error: io::Error },
+    /// This much news did not fit: logs and metrics miss it, ownership does not.
+    Missed(u64),
     /// Everything is handed over: the process may end.
     Left,
 }

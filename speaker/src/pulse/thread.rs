@@ -14,6 +14,7 @@ use nix::{
     sys::{eventfd::EventFd, time::TimeSpec},
 };
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -35,6 +36,8 @@ pub(super) struct Thread {
     commands: mpsc::Receiver<Command>,
     wake: Arc<EventFd>,
     news: tokio::sync::mpsc::Sender<News>,
+    /// News that did not fit since the last that did.
+    missed: Cell<u64>,
     orders: Option<Arc<Orders>>,
     owned: BTreeSet<IpAddr>,
     suspended: bool,
@@ -65,6 +68,7 @@ impl Thread {
             commands,
             wake,
             news,
+            missed: Cell::new(0),
             orders: None,
             owned: BTreeSet::new(),
             suspended: false,
@@ -320,7 +324,13 @@ impl Thread {
 
     fn tell(&self, news: News) {
         // Full: the reporter is starved. Ownership does not wait for it.
-        let _ = self.news.try_send(news);
+        let missed = self.missed.get();
+        if missed > 0 && self.news.try_send(News::Missed(missed)).is_ok() {
+            self.missed.set(0);
+        }
+        if self.news.try_send(news).is_err() {
+            self.missed.set(self.missed.get() + 1);
+        }
     }
 }
 

@@ -120,6 +120,10 @@ impl Reporter {
                     self.failures.insert(what, error);
                 }
             }
+            News::Missed(count) => {
+                self.metrics.missed(count);
+                tracing::warn!(count, "the reporter fell behind, logs and metrics miss news of the pulse thread");
+            }
             News::Left => tracing::info!(node = self.node, "every address is handed over"),
         }
     }
