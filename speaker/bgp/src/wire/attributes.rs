@@ -1,0 +1,59 @@
+//! Path attributes: what is said about all prefixes of one UPDATE (RFC 4271 §4.3, §5).
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity};
+use crate::iana::Origin;
+
+/// The attributes of an UPDATE, without the two that hold prefixes ([`super::Reach`] and [`super::Unreach`]).
+///
+/// A value has one form only, so that equal attributes compare equal and may be grouped by: communities are sets, and an
+/// empty set is an absent attribute. The order of the fields is the order of the type codes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attributes {
+    /// Where the route comes from.
+    pub origin: Option<Origin>,
+    /// The systems that it went through. With peers that know two octets only, AS4_PATH is made from it and merged into it.
+    pub as_path: Option<AsPath>,
+    /// Next hop of the IPv4 prefixes in [`super::Update::nlri`].
+    pub next_hop: Option<Ipv4Addr>,
+    /// MULTI_EXIT_DISC: among several links to the same AS, the lowest is preferred.
+    pub med: Option<u32>,
+    /// Inside an AS, the highest is preferred.
+    pub local_pref: Option<u32>,
+    /// A less specific prefix was chosen, and its path may be incomplete.
+    pub atomic_aggregate: bool,
+    /// Who made the aggregate.
+    pub aggregator: Option<Aggregator>,
+    /// RFC 1997.
+    pub communities: BTreeSet<Community>,
+    /// RFC 4360.
+    pub extended_communities: BTreeSet<ExtendedCommunity>,
+    /// RFC 8092.
+    pub large_communities: BTreeSet<LargeCommunity>,
+    /// The AS beyond which only customers may learn the route (RFC 9234 §5).
+    pub only_to_customer: Option<Asn>,
+    /// Attributes without a meaning here, in ascending order of their codes.
+    pub unknown: Vec<UnknownAttribute>,
+}
+
+/// The AGGREGATOR attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Aggregator {
+    /// AS of the router that made the aggregate.
+    pub asn: Asn,
+    /// Identifier of that router.
+    pub identifier: Ipv4Addr,
+}
+
+/// An optional attribute that has no meaning here, kept as it came.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnknownAttribute {
+    /// Type code.
+    pub code: u8,
+    /// Optional, transitive and partial as in [`crate::iana::flags`]; the bit for the length's size is set from the value.
+    pub flags: u8,
+    /// Value.
+    pub bytes: Vec<u8>,
+}
