@@ -54,6 +54,12 @@ pub const SERVICE_NAME_LABEL: &str = "metallb.io/service-name";
 pub const SERVICE_NAMESPACE_LABEL: &str = "metallb.io/service-namespace";
 /// Label of ConfigurationStates: `controller` or `speaker`.
 pub const COMPONENT_TYPE_LABEL: &str = "metallb.io/component-type";
+/// The name of the controller's ConfigurationState. Those of speakers are named `speaker-` and their node.
+pub const CONTROLLER_STATE: &str = "controller";
+/// The condition of the controller's ConfigurationState.
+pub const CONTROLLER_CONDITION: &str = "poolReconcilerValid";
+/// The condition of a speaker's ConfigurationState.
+pub const SPEAKER_CONDITION: &str = "configReconcilerValid";
 /// Label of ConfigurationStates of speakers: their node.
 pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
 

@@ -3,6 +3,7 @@
 //! ```text
 //!   Config (every object, namespaces, nodes)  --resolve-->  Resolved + Problems
 //!   Config + a candidate                      --admit---->  warnings, or the Problems it would make
+//!   Problems, waiting   --configuration_state-->  the status of a ConfigurationState
 //!   core Service        --From-->          Service
 //!   EndpointSlices      --endpoints_of-->  [Endpoint]
 //!   core Node           --From-->          NodeFacts
@@ -28,6 +29,7 @@ mod resolve;
 mod select;
 mod service;
 mod snapshot;
+mod state;
 mod waiting;
 
 pub use admit::{Candidate, Change, Warning, admit};
@@ -45,4 +47,5 @@ pub use resolve::{Resolved, resolve};
 pub use select::{Labels, Selector, SelectorError};
 pub use service::{FamilyPolicy, Port, Protocol, RequestError, Service, ServiceKey, ServiceKind, TrafficPolicy};
 pub use snapshot::{Config, Password, SecretFacts};
+pub use state::{Findings, configuration_state};
 pub use waiting::{Missing, Waiting};

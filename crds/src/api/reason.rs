@@ -59,6 +59,28 @@ impl fmt::Display for ControllerReason {
     }
 }
 
+/// The reason in the condition of a ConfigurationState.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConfigurationReason {
+    /// Every object makes sense.
+    Reconciled,
+    /// Some object was set aside.
+    ConfigurationError,
+    /// Not every object is known.
+    UnknownError,
+}
+
+impl ConfigurationReason {
+    /// The `reason` field of the condition.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciled => "Reconciled",
+            Self::ConfigurationError => "ConfigurationError",
+            Self::UnknownError => "UnknownError",
+        }
+    }
+}
+
 /// The reason of an Event written by a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SpeakerReason {
