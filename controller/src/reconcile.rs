@@ -18,18 +18,19 @@
 //!
 //! No clock, no client: the shell says when and carries out.
 
+mod config;
 mod entry;
 mod keep;
 mod learn;
 mod news;
 
-use crate::source::Seen;
+use crate::source::{ALLOCATION, Seen};
 use entry::Entry;
-use herald_allocator::{Book, Decision, Effect, Usage, plan_one, turn};
+use herald_allocator::{Book, Decision, Effect, Usage, plan_one};
 use herald_crds::{
     IPAddressPool,
     api::reason::ControllerReason,
-    model::{Config, Kind, Service, ServiceKey, ServiceKind, resolve},
+    model::{ServiceKey, ServiceKind},
 };
 pub(crate) use keep::Chore;
 pub(crate) use news::{About, AboutKind, News};
@@ -68,10 +69,9 @@ pub(crate) enum Outcome {
 #[derive(Default)]
 pub(crate) struct Desk {
     class: Option<String>,
-    config: Config,
-    invalid_pools: BTreeMap<String, String>,
-    config_changed: bool,
-    listed: Listed,
+    reading: config::Reading,
+    /// The kinds that were listed.
+    listed: BTreeSet<&'static str>,
     acts: bool,
     /// The statuses are yet to be adopted.
     fresh: bool,
@@ -84,17 +84,8 @@ pub(crate) struct Desk {
     backlog: BTreeSet<(Urgency, u64, ServiceKey)>,
     last: u64,
     news: Vec<News>,
-    told_pools: BTreeMap<String, Vec<String>>,
     told_retentions: BTreeMap<String, String>,
     keeping: keep::Keeping,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Listed {
-    services: bool,
-    namespaces: bool,
-    pools: bool,
-    reservations: bool,
 }
 
 /// What goes first among the writes: larger is sooner.
@@ -114,19 +105,19 @@ impl Desk {
         Self { class, ..Self::default() }
     }
 
-    /// Whether every kind was listed.
+    /// Whether every kind was listed without which nothing is allocated.
     pub(crate) fn listed(&self) -> [(&'static str, bool); 4] {
-        [
-            ("services", self.listed.services),
-            ("namespaces", self.listed.namespaces),
-            ("pools", self.listed.pools),
-            ("reservations", self.listed.reservations),
-        ]
+        ALLOCATION.map(|kind| (kind, self.listed.contains(kind)))
+    }
+
+    /// Whether enough is known to plan.
+    pub(crate) fn knows(&self) -> bool {
+        self.listed().iter().all(|(_, listed)| *listed)
     }
 
     /// Whether this desk plans and writes now.
     pub(crate) fn active(&self) -> bool {
-        self.acts && self.listed().iter().all(|(_, listed)| *listed)
+        self.acts && self.knows()
     }
 
     /// Begins to act: the book is rebuilt from the statuses.
@@ -134,7 +125,7 @@ impl Desk {
         self.acts = true;
         self.fresh = true;
         self.book = Book::new();
-        self.config_changed = true;
+        self.reading.changed = true;
         self.keep_no_longer();
     }
 
@@ -146,7 +137,7 @@ impl Desk {
         self.waiting.clear();
         self.backlog.clear();
         self.news.clear();
-        self.told_pools.clear();
+        self.reading.forget_told();
         self.told_retentions.clear();
         self.keep_no_longer();
         for entry in self.services.values_mut() {
@@ -156,11 +147,11 @@ impl Desk {
 
     /// Plans up to `most` Services that changed or wait for what was freed. Returns how many it planned; none when there is nothing to do.
     pub(crate) fn plan(&mut self, most: usize) -> usize {
+        if self.knows() && std::mem::take(&mut self.reading.changed) {
+            self.resolve();
+        }
         if !self.active() {
             return 0;
-        }
-        if std::mem::take(&mut self.config_changed) {
-            self.resolve();
         }
         self.reserve();
         for planned in 0..most {
@@ -242,17 +233,12 @@ impl Desk {
 
     /// The pools in force, as they were last seen.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &IPAddressPool> {
-        self.book.pools().keys().filter_map(|name| self.config.pools.get(name))
+        self.book.pools().keys().filter_map(|name| self.reading.config.pools.get(name))
     }
 
     /// Services followed, and those among them that do not get all they ask for.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.services.len(), self.waiting.len())
-    }
-
-    /// Whether some object of the configuration is set aside because of an error in it.
-    pub(crate) fn some_set_aside(&self) -> bool {
-        !self.told_pools.is_empty()
     }
 
     fn enqueue(&mut self, key: &ServiceKey) {
@@ -268,45 +254,6 @@ impl Desk {
     fn ticket(&mut self) -> u64 {
         self.last += 1;
         self.last
-    }
-
-    /// Resolves the configuration whole, tells what is wrong with it, and plans everybody again if the pools changed.
-    fn resolve(&mut self) {
-        let (resolved, problems) = resolve(&self.config);
-        let some_set_aside = !resolved.set_aside.is_empty() || !self.invalid_pools.is_empty();
-        let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for problem in problems.into_iter().filter(|problem| problem.object.kind == Kind::IPAddressPool) {
-            wrong.entry(problem.object.name).or_default().push(problem.message);
-        }
-        for (name, error) in &self.invalid_pools {
-            wrong.insert(name.clone(), vec![error.clone()]);
-        }
-        for (name, messages) in wrong.iter().filter(|(name, messages)| self.told_pools.get(*name) != Some(messages)) {
-            let note = messages.join("; ");
-            tracing::warn!(pool = name, error = note, "pool set aside");
-            if let Some(pool) = self.config.pools.get(name) {
-                self.news.push(News { about: About::pool(pool), reason: ControllerReason::ConfigurationError, note });
-            }
-        }
-        for name in self.told_pools.keys().filter(|name| !wrong.contains_key(*name)) {
-            tracing::info!(pool = name, "pool no longer set aside");
-        }
-        self.told_pools = wrong;
-        self.tell_retentions();
-
-        let fresh = std::mem::take(&mut self.fresh);
-        if !self.book.set_pools(&resolved.pools, some_set_aside) && !fresh {
-            return;
-        }
-        let mut everybody: Vec<&Service> = self.services.values().map(|entry| &entry.seen.service).collect();
-        if fresh {
-            everybody.sort_by(|a, b| a.key.cmp(&b.key));
-            let class = self.class.as_deref();
-            everybody.iter().filter(|service| service.handled_by(class)).for_each(|service| self.book.adopt(service));
-        }
-        everybody.sort_by_cached_key(|service| turn(service, &self.book));
-        let keys: Vec<ServiceKey> = everybody.into_iter().map(|service| service.key.clone()).collect();
-        keys.iter().for_each(|key| self.enqueue(key));
     }
 
     fn plan_service(&mut self, key: &ServiceKey) {

@@ -9,7 +9,7 @@ use crate::{
     reconcile::{AboutKind, News},
 };
 use herald_allocator::Usage;
-use herald_crds::{IPAddressPool, api::IPAddressPoolStatus, keys};
+use herald_crds::{IPAddressPool, api::IPAddressPoolStatus, keys, model::Kind};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
@@ -98,7 +98,8 @@ fn event_of(news: &News, instance: &str, now: MicroTime) -> Event {
     let about = &news.about;
     let (api_version, kind) = match about.kind {
         AboutKind::Service => ("v1", "Service"),
-        AboutKind::Pool => ("metallb.io/v1beta1", "IPAddressPool"),
+        AboutKind::Config(kind @ Kind::BGPPeer) => ("metallb.io/v1beta2", kind.as_str()),
+        AboutKind::Config(kind) => ("metallb.io/v1beta1", kind.as_str()),
         AboutKind::Reservation => ("heraldlb.io/v1alpha1", "AddressReservation"),
     };
     let mut digest = Context::new(&SHA256);
@@ -123,7 +124,7 @@ fn event_of(news: &News, instance: &str, now: MicroTime) -> Event {
             kind: Some(kind.to_owned()),
             namespace: Some(about.namespace.clone()),
             name: Some(about.name.clone()),
-            uid: Some(about.uid.clone()),
+            uid: Some(about.uid.clone()).filter(|uid| !uid.is_empty()),
             ..ObjectReference::default()
         }),
         reporting_controller: Some(REPORTER.to_owned()),

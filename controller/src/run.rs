@@ -258,7 +258,7 @@ impl Worker {
         }
         let (known, waiting) = self.desk.counts();
         self.metrics.services(known, waiting);
-        if self.desk.active() {
+        if self.desk.knows() {
             self.metrics.config(self.desk.some_set_aside());
         }
         let busy = !self.writes.is_empty();
@@ -271,13 +271,7 @@ impl Worker {
         if matches!(fact, Fact::Pools(_)) {
             self.count_pools_soon();
         }
-        let listed = matches!(
-            fact,
-            Fact::Services(Change::Reset { .. })
-                | Fact::Namespaces(Change::Reset { .. })
-                | Fact::Pools(Change::Reset { .. })
-                | Fact::Reservations(Change::Reset { .. })
-        );
+        let listed = fact.listed().is_some();
         self.desk.learn(fact);
         if listed {
             for (kind, listed) in self.desk.listed() {

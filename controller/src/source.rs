@@ -1,14 +1,28 @@
-//! What the cluster looks like: watches of Services, namespaces and pools, as facts in the order in which they became known.
+//! What the cluster looks like: watches of Services and of everything that configures Herald, as facts in the order in which they became known.
 //!
 //! A Service is parsed on arrival into what allocation needs; the rest of the object is dropped at once, so that memory is proportional to the
-//! Services and not to what others write on them. One object that cannot be read stops nothing.
+//! Services and not to what others write on them. One object that cannot be read stops nothing, and neither does a kind that the cluster does
+//! not know: it has no objects.
+//!
+//! The Secrets that BGP peers name are not read: the controller needs no password, and so has no right to see one.
 
 use futures::{Stream, StreamExt};
-use herald_crds::{IPAddressPool, api::herald::AddressReservation, keys, model};
+use herald_crds::{
+    IPAddressPool, L2Advertisement,
+    api::{BFDProfile, BGPAdvertisement, BGPPeer, Community, herald::AddressReservation},
+    keys,
+    model::{self, NodeFacts},
+};
 use herald_runtime::watch::{Change, Key, watch};
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Api, Client, api::ListParams, core::DeserializeGuard, runtime::watcher};
-use std::{collections::BTreeMap, time::Duration};
+use kube::{
+    Api, Client, Resource,
+    api::ListParams,
+    core::{DeserializeGuard, NamespaceResourceScope},
+    runtime::watcher,
+};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 use tokio::sync::mpsc;
 
 /// Facts on their way to the desk. Enough that parsing runs ahead while the desk plans a batch; more would only hide that it is behind.
@@ -29,6 +43,43 @@ pub(crate) enum Fact {
     Pools(Change<IPAddressPool>),
     /// Reservations of Herald's namespace.
     Reservations(Change<AddressReservation>),
+    /// Layer-2 advertisements of Herald's namespace.
+    L2Advertisements(Change<L2Advertisement>),
+    /// BGP advertisements of Herald's namespace.
+    BgpAdvertisements(Change<BGPAdvertisement>),
+    /// BGP peers of Herald's namespace.
+    BgpPeers(Change<BGPPeer>),
+    /// BFD profiles of Herald's namespace.
+    BfdProfiles(Change<BFDProfile>),
+    /// Communities of Herald's namespace.
+    Communities(Change<Community>),
+    /// Nodes.
+    Nodes(Change<NodeFacts>),
+}
+
+/// The kinds without which nothing is allocated.
+pub(crate) const ALLOCATION: [&str; 4] = ["services", "namespaces", "pools", "reservations"];
+impl Fact {
+    /// The kind that was listed whole by this, by a name as in [`ALLOCATION`].
+    pub(crate) fn listed(&self) -> Option<&'static str> {
+        let (kind, listed) = match self {
+            Self::Services(change) => ("services", is_list(change)),
+            Self::Namespaces(change) => ("namespaces", is_list(change)),
+            Self::Pools(change) => ("pools", is_list(change)),
+            Self::Reservations(change) => ("reservations", is_list(change)),
+            Self::L2Advertisements(change) => ("l2advertisements", is_list(change)),
+            Self::BgpAdvertisements(change) => ("bgpadvertisements", is_list(change)),
+            Self::BgpPeers(change) => ("bgppeers", is_list(change)),
+            Self::BfdProfiles(change) => ("bfdprofiles", is_list(change)),
+            Self::Communities(change) => ("communities", is_list(change)),
+            Self::Nodes(change) => ("nodes", is_list(change)),
+        };
+        listed.then_some(kind)
+    }
+}
+
+fn is_list<T>(change: &Change<T>) -> bool {
+    matches!(change, Change::Reset { .. })
 }
 
 /// A Service as it was seen, and which object and state of it that was.
@@ -78,27 +129,80 @@ pub(crate) fn follow(client: &Client, namespace: &str) -> mpsc::Receiver<Fact> {
     spawn(facts.clone(), watch(namespaces, config(), labels).map(Fact::Namespaces));
     let pools: Api<DeserializeGuard<IPAddressPool>> = Api::namespaced(client.clone(), namespace);
     spawn(facts.clone(), watch(pools, config(), stripped).map(Fact::Pools));
-    let reservations: Api<DeserializeGuard<AddressReservation>> = Api::namespaced(client.clone(), namespace);
-    let watched = reservations.clone();
-    let bare = |mut object: AddressReservation| {
-        object.metadata.managed_fields = None;
+    let nodes: Api<DeserializeGuard<v1::Node>> = Api::all(client.clone());
+    spawn(facts.clone(), watch(nodes, config(), |node| NodeFacts::from(&node)).map(Fact::Nodes));
+    let here = Here { client, namespace, facts: &facts };
+    here.follow(Fact::Reservations, |mut object: AddressReservation| {
+        object.metadata = without_ballast(object.metadata);
         object
-    };
-    tokio::spawn(async move {
-        wait_for_kind(&reservations, &facts).await;
-        spawn(facts, watch(watched, config(), bare).map(Fact::Reservations));
+    });
+    here.follow(Fact::L2Advertisements, |object: L2Advertisement| L2Advertisement {
+        metadata: meaning(object.metadata),
+        status: None,
+        ..object
+    });
+    here.follow(Fact::BgpAdvertisements, |object: BGPAdvertisement| BGPAdvertisement {
+        metadata: meaning(object.metadata),
+        status: None,
+        ..object
+    });
+    here.follow(Fact::BgpPeers, |object: BGPPeer| BGPPeer {
+        metadata: meaning(object.metadata),
+        status: None,
+        ..object
+    });
+    here.follow(Fact::BfdProfiles, |object: BFDProfile| BFDProfile {
+        metadata: meaning(object.metadata),
+        status: None,
+        ..object
+    });
+    here.follow(Fact::Communities, |object: Community| Community {
+        metadata: meaning(object.metadata),
+        status: None,
+        ..object
     });
     inbox
 }
 
-/// Returns when there are AddressReservations to watch. A cluster with the CRDs of MetalLB alone has none, and misses nothing.
-async fn wait_for_kind(api: &Api<DeserializeGuard<AddressReservation>>, facts: &mpsc::Sender<Fact>) {
+/// Where the objects are that configure Herald.
+struct Here<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    facts: &'a mpsc::Sender<Fact>,
+}
+
+impl Here<'_> {
+    /// Follows a kind as soon as the cluster knows it.
+    fn follow<K, T>(&self, fact: fn(Change<T>) -> Fact, parse: fn(K) -> T)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+        T: Send + 'static,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), self.namespace);
+        let facts = self.facts.clone();
+        tokio::spawn(async move {
+            wait_for_kind(&api, &facts, fact).await;
+            spawn(facts, watch(api, watcher::Config::default(), parse).map(fact));
+        });
+    }
+}
+
+/// Returns when there is a kind to watch. A cluster with the CRDs of MetalLB alone, or with old ones, has no objects of the others.
+async fn wait_for_kind<K, T>(api: &Api<DeserializeGuard<K>>, facts: &mpsc::Sender<Fact>, fact: fn(Change<T>) -> Fact)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
     while let Err(kube::Error::Api(status)) = api.list_metadata(&ListParams::default().limit(1)).await {
         if !status.is_not_found() {
             return;
         }
         let none = Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() };
-        if facts.send(Fact::Reservations(none)).await.is_err() {
+        if facts.send(fact(none)).await.is_err() {
             return;
         }
         tokio::time::sleep(NO_KIND).await;
@@ -142,11 +246,20 @@ fn spawn(facts: mpsc::Sender<Fact>, news: impl Stream<Item = Fact> + Send + 'sta
 
 /// A pool without what nobody here reads.
 pub(crate) fn stripped(pool: IPAddressPool) -> IPAddressPool {
-    let mut annotations = pool.metadata.annotations.clone().unwrap_or_default();
-    annotations.retain(|name, _| name == keys::RETAIN_ANNOTATION);
+    IPAddressPool { metadata: without_ballast(pool.metadata), ..pool }
+}
+
+/// Of the annotations only ours are read.
+fn without_ballast(metadata: ObjectMeta) -> ObjectMeta {
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    annotations.retain(|name, _| name.split_once('/').is_some_and(|(group, _)| group == keys::HERALD_GROUP));
     let annotations = Some(annotations).filter(|some| !some.is_empty());
-    let metadata = ObjectMeta { managed_fields: None, annotations, owner_references: None, ..pool.metadata };
-    IPAddressPool { metadata, ..pool }
+    ObjectMeta { managed_fields: None, owner_references: None, annotations, ..metadata }
+}
+
+/// What changes only when an object comes to mean something else.
+pub(crate) fn meaning(metadata: ObjectMeta) -> ObjectMeta {
+    ObjectMeta { resource_version: None, ..without_ballast(metadata) }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use herald_crds::{
         reason::ControllerReason,
     },
     keys,
-    model::{Range, ServiceKey},
+    model::{Kind, Range, ServiceKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -92,7 +92,8 @@ impl Desk {
             return;
         }
         let Some(held) = self.book.allocation(key) else { return };
-        let Some(retention) = self.config.pools.get(&held.pool).and_then(|pool| retention(pool).ok().flatten()) else {
+        let Some(retention) = self.reading.config.pools.get(&held.pool).and_then(|pool| retention(pool).ok().flatten())
+        else {
             return;
         };
         let alone = |ip: &&IpAddr| self.book.holders(**ip).all(|holder| holder == key);
@@ -177,12 +178,16 @@ impl Desk {
     /// Tells of annotations that cannot be read, once.
     pub(super) fn tell_retentions(&mut self) {
         let mut wrong = BTreeMap::new();
-        for (name, pool) in &self.config.pools {
+        for (name, pool) in &self.reading.config.pools {
             let Err(note) = retention(pool) else { continue };
             if self.told_retentions.get(name) != Some(&note) {
                 tracing::warn!(pool = name, error = note, "annotation ignored");
                 let reason = ControllerReason::ConfigurationError;
-                self.news.push(News { about: About::pool(pool), reason, note: note.clone() });
+                self.news.push(News {
+                    about: About::config(Kind::IPAddressPool, &pool.metadata),
+                    reason,
+                    note: note.clone(),
+                });
             }
             wrong.insert(name.clone(), note);
         }

@@ -10,33 +10,23 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Desk {
     /// Takes in what became known.
     pub(crate) fn learn(&mut self, fact: Fact) {
+        self.listed.extend(fact.listed());
         match fact {
             Fact::Services(change) => self.learn_services(change),
-            Fact::Namespaces(change) => {
-                self.listed.namespaces |= matches!(change, Change::Reset { .. });
-                self.config_changed = true;
-                learn(&mut self.config.namespaces, &mut BTreeMap::new(), change);
-            }
-            Fact::Pools(change) => {
-                self.listed.pools |= matches!(change, Change::Reset { .. });
-                self.config_changed = true;
-                learn(&mut self.config.pools, &mut self.invalid_pools, change);
-            }
             Fact::Reservations(change) => {
-                self.listed.reservations |= matches!(change, Change::Reset { .. });
                 self.keeping.changed = true;
                 if let Change::Invalid(key, error) = &change {
                     warn_invalid("AddressReservation", key, error);
                 }
                 learn(&mut self.keeping.known, &mut self.keeping.unreadable, change);
             }
+            fact => self.learn_config(fact),
         }
     }
 
     fn learn_services(&mut self, change: Change<Seen>) {
         match change {
             Change::Reset { objects, invalid } => {
-                self.listed.services = true;
                 let kept: BTreeSet<&Key> = objects.keys().chain(invalid.iter().map(|(key, _)| key)).collect();
                 let gone: Vec<ServiceKey> =
                     self.services.keys().filter(|key| !kept.contains(&watch_key(key))).cloned().collect();
@@ -116,7 +106,7 @@ fn warn_invalid(kind: &str, key: &Key, error: &str) {
     tracing::warn!(kind, object = %key, error, "object cannot be read; what was known of it stays in force");
 }
 
-/// Takes news about one kind of the configuration into its map.
+/// Takes news about reservations into their map.
 fn learn<T>(known: &mut BTreeMap<String, T>, unreadable: &mut BTreeMap<String, String>, change: Change<T>) {
     match change {
         Change::Reset { objects, invalid } => {

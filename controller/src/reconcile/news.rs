@@ -3,11 +3,11 @@
 use super::entry::Entry;
 use herald_allocator::{Assignment, Cause, Decision, ReleaseReason};
 use herald_crds::{
-    IPAddressPool,
     api::{herald::AddressReservation, reason::ControllerReason},
     keys,
-    model::ServiceKey,
+    model::{Kind, ServiceKey},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeSet;
 
 /// Something that people should read on an object.
@@ -32,7 +32,7 @@ pub(crate) struct About {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AboutKind {
     Service,
-    Pool,
+    Config(Kind),
     Reservation,
 }
 
@@ -58,13 +58,12 @@ impl About {
         }
     }
 
-    pub(super) fn pool(pool: &IPAddressPool) -> Self {
-        let metadata = pool.metadata.clone();
+    pub(super) fn config(kind: Kind, metadata: &ObjectMeta) -> Self {
         Self {
-            kind: AboutKind::Pool,
-            namespace: metadata.namespace.unwrap_or_default(),
-            name: metadata.name.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
+            kind: AboutKind::Config(kind),
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
             // The status is ours, so a new version alone is not a new state.
             state: metadata.generation.unwrap_or_default().to_string(),
         }

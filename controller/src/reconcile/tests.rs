@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::source::Fact;
-use herald_crds::api::IPAddressPoolSpec;
+use herald_crds::{
+    IPAddressPool, L2Advertisement,
+    api::{BGPPeer, IPAddressPoolSpec},
+    model::{Kind, Service},
+};
 use herald_runtime::watch::{Change, Key};
 use k8s_openapi::api::core::v1;
 use proptest::prelude::*;
@@ -180,6 +184,62 @@ fn nothing_happens_before_every_kind_was_listed_and_the_lease_is_held() {
     desk.act();
     assert_eq!(desk.plan(10), 1);
     assert!(desk.next_write().is_some());
+}
+
+#[test]
+fn what_is_wrong_with_any_kind_is_told_on_the_object_once_and_plans_nobody_again() {
+    let mut cluster = Cluster::default();
+    cluster.put("one/a", balancer(), json!({}));
+    let mut desk = desk(&mut cluster, &[("p", "10.0.0.0/30")]);
+    cluster.settle(&mut desk);
+    let key = |name: &str| Key { namespace: "herald-system".into(), name: name.into() };
+    let peer = |port: u16| {
+        let mut peer: BGPPeer = serde_json::from_value(json!({
+            "metadata": { "name": "tor", "namespace": "herald-system", "uid": "t" },
+            "spec": { "myASN": 64500, "peerASN": 64501, "peerAddress": "10.0.0.9" },
+        }))
+        .expect("a peer");
+        peer.spec.peer_port = port;
+        peer
+    };
+    desk.learn(Fact::BgpPeers(Change::Apply(key("tor"), peer(0))));
+    desk.learn(Fact::L2Advertisements(Change::Invalid(key("odd"), "spec: expected a map".into())));
+    assert_eq!(desk.plan(10), 0, "no Service is planned");
+    let told: Vec<_> = desk.take_news().into_iter().map(|news| (news.about.kind, news.about.name, news.note)).collect();
+    assert_eq!(
+        told,
+        [
+            (
+                AboutKind::Config(Kind::L2Advertisement),
+                "odd".to_owned(),
+                "it cannot be read, and stays in force as it was: spec: expected a map".to_owned()
+            ),
+            (
+                AboutKind::Config(Kind::BGPPeer),
+                "tor".to_owned(),
+                "spec.peerPort is 0: use a number from 1 to 16384".to_owned()
+            ),
+        ]
+    );
+    assert!(desk.some_set_aside());
+
+    desk.learn(Fact::BgpPeers(Change::Apply(key("tor"), peer(179))));
+    desk.learn(Fact::L2Advertisements(Change::Apply(key("odd"), L2Advertisement::new("odd", Default::default()))));
+    assert_eq!((desk.plan(10), desk.take_news()), (0, Vec::new()));
+    assert!(!desk.some_set_aside());
+    assert!(desk.next_write().is_none());
+}
+
+#[test]
+fn a_replica_that_follows_along_knows_what_is_wrong_and_says_nothing() {
+    let mut cluster = Cluster::default();
+    let mut desk = desk(&mut cluster, &[("p", "10.0.0.0-10.0.0")]);
+    desk.follow();
+    assert_eq!((desk.plan(10), desk.take_news()), (0, Vec::new()));
+    assert!(desk.some_set_aside());
+    desk.act();
+    desk.plan(10);
+    assert_eq!(desk.take_news().len(), 1);
 }
 
 #[test]
