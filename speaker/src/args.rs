@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     pub(crate) failover_profile: Profile,
 
+    /// For how many seconds connections that were made through the old owner of an address go on after it moved; 0 switches that off.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) drain: u32,
+
     /// Port of /metrics on the node's addresses; 0 serves none.
     #[arg(long, default_value_t = 9120)]
     pub(crate) port: u16,

@@ -1,5 +1,6 @@
 //! What the speaker counts. The names of MetalLB where it has the same thing; `herald_` for the rest.
 
+use crate::net::flows::{Fate, Off};
 use herald_crds::model::ServiceKey;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -47,6 +48,10 @@ pub(crate) struct Metrics {
     late: Histogram,
     missed: Counter,
     conflicts: Family<Ip, Counter>,
+    flows: Family<Reason, Counter>,
+    flows_off: Family<Reason, Gauge>,
+    flows_wait: Histogram,
+    flows_late: Counter,
 }
 
 impl Metrics {
@@ -71,6 +76,10 @@ impl Metrics {
             late: Histogram::new([0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0]),
             missed: Counter::default(),
             conflicts: Family::default(),
+            flows: Family::default(),
+            flows_off: Family::default(),
+            flows_wait: Histogram::new([0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1]),
+            flows_late: Counter::default(),
         };
         let m = &metrics;
         registry.register("metallb_speaker_announced", "Services announced from this node", m.announced.clone());
@@ -102,7 +111,32 @@ impl Metrics {
         registry.register("herald_layer2_conflicts", "Claims of others for owned addresses", m.conflicts.clone());
         registry.register("herald_pulse_late_seconds", "Wake-ups 5 ms and more too late", m.late.clone());
         registry.register("herald_pulse_news_missed", "News of the pulse thread that did not fit", m.missed.clone());
+        registry.register("herald_flows_moves", "Decisions about connections of earlier owners", m.flows.clone());
+        registry.register("herald_flows_off", "1 while moves do not keep connections", m.flows_off.clone());
+        registry.register("herald_flows_late", "Offered addresses taken before that", m.flows_late.clone());
+        registry.register(
+            "herald_flows_wait_seconds",
+            "From such decisions until they are in force",
+            m.flows_wait.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn flows(&self, off: Option<Off>) {
+        for reason in Off::ALL {
+            self.flows_off.get_or_create(&Reason { reason: reason.as_str() }).set(i64::from(off == Some(reason)));
+        }
+    }
+
+    pub(crate) fn decided<'a>(&self, words: impl Iterator<Item = &'a Fate>, took: Duration) {
+        for fate in words {
+            self.flows.get_or_create(&Reason { reason: fate.as_str() }).inc();
+        }
+        self.flows_wait.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn unprepared(&self) {
+        self.flows_late.inc();
     }
 
     pub(crate) fn config_resolved(&self, problems: usize) {

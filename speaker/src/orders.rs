@@ -69,6 +69,12 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         .filter(|(name, _)| **name != me.node)
         .filter_map(|(name, node)| Some((NodeId::of(name), SocketAddr::new(same_family(node, address)?, me.port))))
         .collect::<BTreeMap<_, _>>();
+    let nodes = picture
+        .nodes
+        .iter()
+        .filter(|(name, _)| **name != me.node)
+        .map(|(name, node)| (NodeId::of(name), node.addresses.clone()))
+        .collect();
     let interfaces = view
         .announcing()
         .map(|(index, interface, mac)| {
@@ -102,6 +108,7 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         link,
         witnesses: witnesses(interface, view, &members),
         members,
+        nodes,
         addresses,
         interfaces,
         peers,
@@ -199,6 +206,7 @@ mod tests {
         let orders = orders(&me(), &picture(Interfaces::All), &view()).unwrap();
         assert_eq!(orders.heartbeat, "192.0.2.1:7790".parse().unwrap());
         assert_eq!(orders.members, [(NodeId::of("b"), "192.0.2.2:7790".parse().unwrap())].into());
+        assert_eq!(orders.nodes[&NodeId::of("b")], [ip("192.0.2.2"), ip("2001:db8::2")]);
 
         let by_choice = Me { address: Some(ip("2001:db8::1")), ..me() };
         let orders = super::orders(&by_choice, &picture(Interfaces::All), &view()).unwrap();

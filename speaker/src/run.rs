@@ -4,13 +4,14 @@
 //!   source (API server) --Picture--+
 //!                                  +--> orders [pure] --> pulse thread --News--> reporter --> logs, metrics, events
 //!   netlink ------------NodeView---+          |
-//!                                             +--> loop guard
+//!                                             +--> loop guard, and what keeps connections
 //! ```
 
 use crate::{
     args::Args,
     metrics::Metrics,
     net::{
+        flows::{Flows, Picked},
         guard::{self, Guarded},
         netlink,
     },
@@ -44,6 +45,8 @@ use tokio::{
 
 /// How long a hand-over may take before the process ends anyway: peers that do not answer by then are gone.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// The interface on which kube-proxy's IPVS mode puts every address.
+const IPVS: &str = "kube-ipvs0";
 /// How long `nft` may take to end.
 const GUARD_END: Duration = Duration::from_millis(500);
 
@@ -95,7 +98,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         witness: Witness::Neighbour,
     };
     let election = Election::new(settings, Instant::now());
-    let (pulse, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()))?;
+    let drain = Duration::from_secs(args.drain.into());
+    let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), drain)?;
     let events = Events::start(client, args.pod_name.clone());
     let (guarded, wanted) = watch::channel(Guarded::default());
     let guard = tokio::spawn(guard::keep(wanted));
@@ -104,6 +108,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         view,
         picture,
         pulse,
+        flows: flows.clone(),
+        picked: Picked::default(),
         guarded,
         readiness,
         reporter: Reporter::new(args.node_name, metrics, events),
@@ -111,6 +117,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         orders: None,
     };
     worker.run(news).await?;
+    // What was carried over is now the heirs' to carry. What nobody took over ends with this speaker.
+    tokio::task::spawn_blocking(move || flows.end()).await?;
     // The worker's end closed the guard's channel; its table goes with it.
     let _ = timeout(GUARD_END, guard).await;
     Ok(())
@@ -122,6 +130,8 @@ struct Worker {
     view: watch::Receiver<Option<NodeView>>,
     picture: watch::Receiver<Option<Picture>>,
     pulse: Pulse,
+    flows: Flows,
+    picked: Picked,
     guarded: watch::Sender<Guarded>,
     readiness: Readiness,
     reporter: Reporter,
@@ -184,6 +194,17 @@ impl Worker {
         self.said = None;
         self.readiness.set("node address", true);
         self.reporter.learn(picture, &orders);
+        let mut picked = Picked {
+            addresses: orders.addresses.keys().copied().collect(),
+            interfaces: orders.interfaces.values().map(|interface| interface.name.clone()).collect(),
+            peers: orders.peers.iter().map(|mac| mac.0).collect(),
+            ipvs: view.interfaces.values().any(|interface| interface.name == IPVS),
+        };
+        picked.peers.extend(&self.picked.peers);
+        if self.picked != picked {
+            self.flows.pick(picked.clone());
+            self.picked = picked;
+        }
         self.guarded.send_if_modified(|guarded| {
             let wanted = Guarded {
                 addresses: orders.addresses.keys().copied().collect(),

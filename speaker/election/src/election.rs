@@ -3,7 +3,7 @@
 //! Each `set` and `handle` takes one input and then runs the same round, whatever the input was:
 //!
 //! ```text
-//! notice a stall -> take the input -> phase (phase.rs) -> who lives (watch.rs) -> who owns (owner.rs, handover.rs) -> send (send.rs)
+//! notice a stall -> take the input -> phase (phase.rs) -> who lives (watch.rs) -> who owns (prepare.rs, owner.rs, handover.rs) -> send (send.rs)
 //! ```
 //!
 //! Within a round the shell gets: losses, claims on the wire, gains, the rest. So an address is silent before anybody is told that it is free,
@@ -18,6 +18,7 @@ use crate::member::{Health, Member, Urge};
 use crate::node::{NodeId, short_hash};
 use crate::owner::{Hold, Slot};
 use crate::phase::Suspension;
+use crate::prepare::Preparation;
 use crate::timing::Timing;
 use crate::vocabulary::{Action, Event, Link, LoseReason, Observed, Phase, Settings, Wanted};
 use crate::watch::{Roster, Sighting};
@@ -59,6 +60,7 @@ pub struct Election {
     pub(crate) vacant: BTreeSet<IpAddr>,
     pub(crate) dirty: BTreeSet<IpAddr>,
     pub(crate) agenda: BTreeSet<(Instant, IpAddr)>,
+    pub(crate) preparing: BTreeMap<IpAddr, Preparation>,
 
     // What goes out.
     pub(crate) news: Vec<Entry>,
@@ -126,6 +128,7 @@ impl Election {
             vacant: BTreeSet::new(),
             dirty: BTreeSet::new(),
             agenda: BTreeSet::new(),
+            preparing: BTreeMap::new(),
             news: Vec::new(),
             offers: BTreeMap::new(),
             gains: Vec::new(),
@@ -151,6 +154,7 @@ impl Election {
             Event::Datagram { from, bytes } => self.receive(now, from, bytes),
             Event::Link(link) => self.set_link(now, link),
             Event::Neighbour => self.neighbour = Some(Sighting::next(self.neighbour, now, self.timing().alone())),
+            Event::Prepared(ips) => self.prepared(ips),
             Event::Leave => self.leave(now),
         }
         self.think(now);
@@ -234,6 +238,7 @@ impl Election {
     fn think(&mut self, now: Instant) {
         self.turn_phase(now);
         self.watch(now);
+        self.follow_preparations(now);
         self.judge_claims(now);
         self.finish_leaving(now);
         self.send(now);
@@ -312,6 +317,9 @@ impl Election {
         }
         if let Some((instant, _)) = self.agenda.first() {
             not_after(*instant);
+        }
+        if let Some(instant) = self.preparing.values().map(|preparation| preparation.until).min() {
+            not_after(instant);
         }
         if self.link == Link::Up {
             const BEYOND: Duration = Duration::from_micros(1);

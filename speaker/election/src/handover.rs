@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! owner                                   heir (first live candidate)
-//!   | -- HANDOVER (address, epoch) ---------> |
+//!   | -- HANDOVER (address, epoch) ---------> | makes ready (prepare.rs)
 //!   |    answers on                           | claims epoch + 1, answers, announces
 //!   | <------------------------------- CLAIM  |
 //! silent, from this instant                   |
@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use crate::election::Election;
 use crate::node::NodeId;
-use crate::owner::{Taking, entry};
-use crate::vocabulary::{GainReason, LoseReason, Observed};
+use crate::owner::entry;
+use crate::vocabulary::{LoseReason, Observed};
 use crate::wire::{Flags, Offer};
 
 /// A hand-over in progress.
@@ -89,7 +89,7 @@ impl Election {
         self.slots.get(&ip).into_iter().flat_map(|slot| &slot.ranking).filter(lives).copied().collect()
     }
 
-    /// Takes what its owner offers, or says again that it has been taken.
+    /// Makes ready to take what its owner offers, or says again that it has been taken.
     pub(crate) fn take_offers(&mut self, now: Instant, from: NodeId, offers: &[Offer]) {
         for offer in offers {
             let ip = offer.vip.ip();
@@ -99,13 +99,7 @@ impl Election {
             }
             let Some((owner, claim)) = self.best_claim(ip) else { continue };
             if owner == from && claim.epoch <= offer.epoch && self.is_active() && self.is_candidate(ip) {
-                // The incumbent's majority is handed over with the address: nobody else can hold a better claim.
-                let quorate = claim.quorate || self.side(now) == crate::watch::Side::Majority;
-                self.take(
-                    now,
-                    ip,
-                    Taking { reason: GainReason::HandedOver, from: Some(from), silent_for: None, quorate },
-                );
+                self.prepare_offered(now, ip, from, offer.epoch);
             }
         }
     }

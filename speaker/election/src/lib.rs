@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   set(now, Wanted)         members, addresses, candidates --.
-//!   handle(now, Event)       tick, datagram, link, neighbour --+--> Election --> poll() Gain, Lose, Suspend, Resume, Reassert, Send, Report
+//!   handle(now, Event)       tick, datagram, link, neighbour --+--> Election --> poll() Prepare, Gain, Lose, Suspend, Resume, Reassert, Send, Report
 //!   deadline()               when to tick next <---------------'
 //! ```
 //!
@@ -28,7 +28,8 @@
 //! better claim, its own wish, or its death; death takes two observers that measured it and nobody fresh that disagrees. *`a_returning_owner_takes_nothing_back`,
 //! `rows_16_and_17_random_loss_moves_nothing`, `row_13_*`, `row_15_*`, `row_18_*`, `row_19_*`, `row_20_*`.*
 //!
-//! **I5, make before break.** In a hand-over the old owner falls silent when it sees the heir's claim, which the heir sends after it has gained. *`planned.rs`.*
+//! **I5, make before break.** In a hand-over the heir's shell makes ready first, or half of `T_dead` is over; then the heir claims; and the old owner falls silent when it
+//! sees that claim. *`planned.rs`, `prepare.rs`.*
 //!
 //! **I6, monotony.** While a claim made with a majority lives, no lower epoch and no claim made without one is accepted, and every new claim is above all that its
 //! claimant has seen. When it has died, the best claim among the living counts, even a lower one: a node that went on refusing it would disagree for good with
@@ -54,6 +55,7 @@ mod node;
 mod order;
 mod owner;
 mod phase;
+mod prepare;
 mod receive;
 mod send;
 mod timing;
@@ -66,6 +68,7 @@ pub use member::Health;
 pub use node::NodeId;
 pub use timing::{Timing, UnsafeTiming};
 pub use vocabulary::{
-    Action, Address, Drop, Event, Evidence, GainReason, Link, LoseReason, Observed, Phase, Settings, Wanted, Witness,
+    Action, Address, Drop, Event, Evidence, Foresight, GainReason, Link, LoseReason, Observed, Phase, Settings, Wanted,
+    Witness,
 };
 pub use wire::{Key, WeakSecret};

@@ -242,6 +242,7 @@ impl Election {
         (slot.vacant_since, slot.lost, slot.rival) = (None, None, None);
         slot.giver = from.filter(|_| reason == GainReason::HandedOver);
         self.vacant.remove(&ip);
+        self.preparing.remove(&ip);
         self.roster.claimed(quorate);
         self.mine.insert(ip.into(), claim);
         self.holds.insert(ip, Hold { claim, handing: None });

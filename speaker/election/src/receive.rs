@@ -76,12 +76,15 @@ impl Election {
         let newest = header.seq >= member.highest_seq();
         let flags = if newest { header.flags.without(Flags::PROBE) } else { member.flags };
         let changed = member.flags != flags;
+        let (cleared, silent_for) = (was_up && member.suspected, member.age(now));
         member.hear(now, flags);
         if header.flags.has(Flags::PROBE) {
             member.urge = member.urge.max(Urge::Answer);
         }
         if !was_up {
             self.member_is_up(now, node);
+        } else if cleared {
+            self.report(Observed::MemberCleared { node, silent_for });
         }
         if changed {
             self.dirty.extend(self.vacant.iter().copied());

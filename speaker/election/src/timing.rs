@@ -136,6 +136,17 @@ impl Timing {
         self.heartbeat / 4
     }
 
+    /// How long an heir that was asked to take an address waits for its shell. Half of the time after which the owner asks the next one, so that
+    /// the claim is there before.
+    pub(crate) fn prepare(&self) -> Duration {
+        self.dead / 2
+    }
+
+    /// How long what was foreseen at a suspicion may take to come true: longer than a node that is alone needs.
+    pub(crate) fn foresight(&self) -> Duration {
+        self.dead * 10
+    }
+
     /// How long a hand-over may take before the address is given up without an heir.
     pub(crate) fn drain(&self) -> Duration {
         (self.dead * 5).max(Duration::from_secs(1))

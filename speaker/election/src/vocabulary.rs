@@ -76,6 +76,8 @@ pub enum Event<'a> {
     /// or as rarely as is cheap, and in answer to [`Action::AskNeighbours`]; only signs that go on for `T_dead`, without a gap of three, are a
     /// witness.
     Neighbour,
+    /// What [`Action::Prepare`] asked for is in force for these addresses.
+    Prepared(&'a [IpAddr]),
     /// This speaker is about to stop: hand everything over, then say [`Action::Left`].
     Leave,
 }
@@ -98,6 +100,22 @@ pub enum Action {
         to: SocketAddr,
         /// At most 1,200 bytes, sealed.
         datagram: Vec<u8>,
+    },
+    /// This address is likely to come to this node soon: make everything ready that should be in force when its first packet comes, then say
+    /// [`Event::Prepared`]. [`Action::Gain`] follows or [`Action::Withdraw`]; an answer that does not come delays an offered address by half of
+    /// `T_dead`, and no other.
+    Prepare {
+        /// The address.
+        ip: IpAddr,
+        /// Who owns it until then.
+        from: NodeId,
+        /// Why it may come.
+        why: Foresight,
+    },
+    /// The address that was prepared for does not come.
+    Withdraw {
+        /// The address.
+        ip: IpAddr,
     },
     /// This node now owns the address: answer for it, and announce it.
     Gain {
@@ -166,6 +184,16 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
+    /// Why an address may soon be gained.
+    Foresight {
+        /// Its owner asks this node to take it, and answers until then.
+        Offer => "offer",
+        /// Its owner is silent, and this node would be the next.
+        Suspicion => "suspicion",
+    }
+}
+
+words! {
     /// Why an address was gained.
     GainReason {
         /// Nobody on the segment had it.
@@ -218,6 +246,13 @@ pub enum Observed {
         /// For how long.
         silent_for: Duration,
     },
+    /// A suspected member is heard again.
+    MemberCleared {
+        /// Who.
+        node: NodeId,
+        /// How long it was not.
+        silent_for: Duration,
+    },
     /// A member is dead, or gone.
     MemberDown {
         /// Who.
@@ -260,6 +295,13 @@ pub enum Observed {
         ip: IpAddr,
         /// The heir.
         to: NodeId,
+    },
+    /// This node takes an address without the shell having said that it is ready.
+    Unprepared {
+        /// The address.
+        ip: IpAddr,
+        /// Who offered it.
+        from: NodeId,
     },
     /// A member claims more addresses than are kept; the rest is ignored.
     TooManyClaims {

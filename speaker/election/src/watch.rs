@@ -135,6 +135,7 @@ impl Election {
             member.health = Health::Suspect;
         }
         let silent_for = member.age(now);
+        let verdict_is_open = verdict == Verdict::Suspected;
         let first = verdict != Verdict::Fine && !std::mem::replace(&mut member.suspected, true);
         match verdict {
             Verdict::Fine => return,
@@ -158,6 +159,9 @@ impl Election {
         if first {
             self.report(Observed::MemberSuspected { node, silent_for });
             self.probe_everybody(now);
+            if verdict_is_open {
+                self.foresee(now, node);
+            }
         }
     }
 

@@ -6,16 +6,22 @@
 //! ```text
 //!   tokio  -- Orders (what is wanted, whole) | Leave -->  pulse  -- News (what happened) -->  tokio
 //!
-//!   each wake-up:  orders -> heartbeats -> election -> who owns what -> frames -> announcer -> transmit
+//!   each wake-up:  orders -> heartbeats -> election -> who owns what -> fate of connections -> frames -> announcer -> transmit
 //! ```
 //!
 //! Heartbeats come before frames: a node that was frozen first learns that it lost its addresses and only then looks at
 //! the requests that queued up meanwhile.
+//!
+//! The fate of an address's connections is in force in the kernel before the address is claimed, and so before anybody learns the new owner: a segment that came
+//! first would be bound to some endpoint, which resets it. The election says early what is likely to come, the flows' thread when it is ready.
 
+mod moves;
 mod thread;
 
+use crate::net::flows::{Done, Fate, Flows, Off};
 use herald_election::{Election, GainReason, LoseReason, NodeId};
 use herald_l2::InterfaceIndex;
+pub(crate) use moves::Course;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +48,8 @@ pub(crate) struct Orders {
     pub(crate) link: herald_election::Link,
     /// Every other node, and where it hears heartbeats.
     pub(crate) members: BTreeMap<NodeId, SocketAddr>,
+    /// Every other node's addresses, of both families.
+    pub(crate) nodes: BTreeMap<NodeId, Vec<IpAddr>>,
     /// Every address that some node should announce by layer 2.
     pub(crate) addresses: BTreeMap<IpAddr, Address>,
     /// The interfaces that this node may announce on.
@@ -63,7 +71,14 @@ pub(crate) struct Address {
 #[derive(Debug)]
 pub(crate) enum News {
     /// This node owns an address from here on.
-    Gained { ip: IpAddr, epoch: u64, reason: GainReason, from: Option<NodeId>, silent_for: Option<Duration> },
+    Gained {
+        ip: IpAddr,
+        epoch: u64,
+        reason: GainReason,
+        from: Option<NodeId>,
+        silent_for: Option<Duration>,
+        connections: Option<Course>,
+    },
     /// This node no longer owns an address.
     Lost { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
     /// The election saw something.
@@ -76,6 +91,10 @@ pub(crate) enum News {
     Failed { what: &'static str, error: io::Error },
     /// This much news did not fit: logs and metrics miss it, ownership does not.
     Missed(u64),
+    /// What becomes of connections that were made through an earlier owner, in force so long after it was decided.
+    Decided { fates: BTreeMap<IpAddr, Fate>, took: Duration },
+    /// Whether moves keep connections, and why not.
+    Flows(Option<Off>),
     /// Everything is handed over: the process may end.
     Left,
 }
@@ -92,20 +111,26 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// Starts the thread.
+    /// Starts the thread, and the one that decides about connections; those follow to an earlier owner for as long as `drain`.
     ///
     /// # Errors
     /// The process is out of threads or descriptors.
     pub(crate) fn start(
         election: Election,
         announcer: herald_l2::Announcer,
-    ) -> io::Result<(Self, news::Receiver<News>)> {
+        drain: Duration,
+    ) -> io::Result<(Self, Flows, news::Receiver<News>)> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let (commands, inbox) = mpsc::channel();
         let (outbox, news) = news::channel(NEWS_QUEUE);
-        let thread = thread::Thread::new(election, announcer, inbox, Arc::clone(&wake), outbox);
+        let (addresses, ready) = mpsc::channel();
+        let flows = Flows::start(drain, Done { addresses, wake: Arc::clone(&wake) }, outbox.clone())?;
+        let moves = moves::Moves::new(drain);
+        let machines = thread::Machines { election, announcer, moves };
+        let inboxes = thread::Inboxes { commands: inbox, ready, wake: Arc::clone(&wake) };
+        let thread = thread::Thread::new(machines, flows.clone(), inboxes, outbox);
         Builder::new().name("pulse".to_owned()).spawn(move || thread.run())?;
-        Ok((Self { commands, wake }, news))
+        Ok((Self { commands, wake }, flows, news))
     }
 
     /// Replaces what is wanted.

@@ -1,13 +1,14 @@
 //! The thread's loop.
 
-use super::{Command, News, Orders};
+use super::{Command, News, Orders, moves::Moves};
 use crate::net::{
+    flows::{Fate, Flows},
     group::Groups,
     heartbeat,
     packet::{Neighbour, PacketSocket},
     realtime,
 };
-use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent};
+use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent, NodeId, Observed};
 use herald_l2::{Action as L2Action, Address, Announcer, Event as L2Event, InterfaceIndex, MacAddr, Role, Wanted};
 use nix::{
     poll::{PollFd, PollFlags, ppoll},
@@ -30,11 +31,27 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A wake-up this late is news. Shorter is what a busy machine does all the time.
 const NOTABLE: Duration = Duration::from_millis(5);
 
+/// The machines that the thread drives.
+pub(super) struct Machines {
+    pub(super) election: Election,
+    pub(super) announcer: Announcer,
+    pub(super) moves: Moves,
+}
+
+/// Where others leave word for the thread, and how they wake it.
+pub(super) struct Inboxes {
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Addresses whose connections' fate is in force.
+    pub(super) ready: mpsc::Receiver<Vec<IpAddr>>,
+    pub(super) wake: Arc<EventFd>,
+}
+
 pub(super) struct Thread {
     election: Election,
     announcer: Announcer,
-    commands: mpsc::Receiver<Command>,
-    wake: Arc<EventFd>,
+    moves: Moves,
+    flows: Flows,
+    inboxes: Inboxes,
     news: tokio::sync::mpsc::Sender<News>,
     /// News that did not fit since the last that did.
     missed: Cell<u64>,
@@ -42,6 +59,10 @@ pub(super) struct Thread {
     owned: BTreeSet<IpAddr>,
     suspended: bool,
     changed: bool,
+    /// What was decided about connections and not yet passed on.
+    fates: BTreeMap<IpAddr, Fate>,
+    /// Addresses that were to be prepared for and need nothing.
+    unneeded: Vec<IpAddr>,
     heartbeat: Option<(SocketAddr, UdpSocket)>,
     sockets: BTreeMap<(InterfaceIndex, Neighbour), PacketSocket>,
     groups: Groups,
@@ -56,23 +77,26 @@ enum Flow {
 
 impl Thread {
     pub(super) fn new(
-        election: Election,
-        announcer: Announcer,
-        commands: mpsc::Receiver<Command>,
-        wake: Arc<EventFd>,
+        machines: Machines,
+        flows: Flows,
+        inboxes: Inboxes,
         news: tokio::sync::mpsc::Sender<News>,
     ) -> Self {
+        let Machines { election, announcer, moves } = machines;
         Self {
             election,
             announcer,
-            commands,
-            wake,
+            moves,
+            flows,
+            inboxes,
             news,
             missed: Cell::new(0),
             orders: None,
             owned: BTreeSet::new(),
             suspended: false,
             changed: false,
+            fates: BTreeMap::new(),
+            unneeded: Vec::new(),
             heartbeat: None,
             sockets: BTreeMap::new(),
             groups: Groups::default(),
@@ -93,9 +117,11 @@ impl Thread {
                 return;
             }
             self.take_heartbeats(now, &mut buffer);
+            self.take_ready(now);
             self.election.handle(now, ElectionEvent::Tick);
             self.settle(now);
             self.take_frames(now, &mut buffer);
+            self.follow(now);
             self.announcer.handle(now, L2Event::Tick);
             self.transmit();
         }
@@ -104,9 +130,10 @@ impl Thread {
     /// Waits for a message, a command or the next deadline.
     fn sleep(&mut self) {
         let before = Instant::now();
-        let deadline = [self.election.deadline(), self.announcer.deadline()].into_iter().flatten().min();
+        let deadline =
+            [self.election.deadline(), self.announcer.deadline(), self.moves.deadline()].into_iter().flatten().min();
         let timeout = deadline.map_or(IDLE, |deadline| deadline.saturating_duration_since(before)).min(IDLE);
-        let descriptors = std::iter::once(self.wake.as_fd())
+        let descriptors = std::iter::once(self.inboxes.wake.as_fd())
             .chain(self.heartbeat.iter().map(|(_, socket)| socket.as_fd()))
             .chain(self.sockets.values().map(AsFd::as_fd));
         let mut polled: Vec<_> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
@@ -123,10 +150,10 @@ impl Thread {
     }
 
     fn take_commands(&mut self, now: Instant) -> Flow {
-        let _ = self.wake.read();
+        let _ = self.inboxes.wake.read();
         let mut newest = None;
         loop {
-            match self.commands.try_recv() {
+            match self.inboxes.commands.try_recv() {
                 Ok(Command::Orders(orders)) => newest = Some(orders),
                 Ok(Command::Leave) => self.election.handle(now, ElectionEvent::Leave),
                 Err(mpsc::TryRecvError::Empty) => break,
@@ -198,39 +225,31 @@ impl Thread {
         }
     }
 
+    fn take_ready(&mut self, now: Instant) {
+        while let Ok(ips) = self.inboxes.ready.try_recv() {
+            self.election.handle(now, ElectionEvent::Prepared(&ips));
+        }
+    }
+
     /// Does what the election decided. However many addresses move, the announcer hears of them once.
     fn settle(&mut self, now: Instant) {
         let mut moved = std::mem::take(&mut self.changed);
         let mut reasserted = Vec::new();
-        while let Some(action) = self.election.poll() {
-            match action {
-                ElectionAction::Send { to, datagram } => {
-                    if let Some((_, socket)) = &self.heartbeat {
-                        // A heartbeat that cannot be sent is one that is lost.
-                        let _ = socket.send_to(&datagram, to);
-                    }
-                }
-                ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
-                    moved |= self.owned.insert(ip);
-                    self.tell(News::Gained { ip, epoch, reason, from, silent_for });
-                }
-                ElectionAction::Lose { ip, reason, to } => {
-                    moved |= self.owned.remove(&ip);
-                    self.tell(News::Lost { ip, reason, to });
-                }
-                ElectionAction::Reassert { ip, .. } => reasserted.push(ip),
-                ElectionAction::Suspend => {
-                    self.suspended = true;
-                    moved = true;
-                }
-                ElectionAction::Resume => {
-                    self.suspended = false;
-                    moved = true;
-                }
-                ElectionAction::AskNeighbours => self.ask(),
-                ElectionAction::Report(observed) => self.tell(News::Election(observed)),
-                ElectionAction::Left => self.tell(News::Left),
+        loop {
+            // All of them first: connections are seen to before anything is said.
+            let actions: Vec<_> = std::iter::from_fn(|| self.election.poll()).collect();
+            for action in &actions {
+                self.see_to_connections(now, action);
             }
+            self.decide(now);
+            for action in actions {
+                moved |= self.act(action, &mut reasserted);
+            }
+            if self.unneeded.is_empty() {
+                break;
+            }
+            let unneeded = std::mem::take(&mut self.unneeded);
+            self.election.handle(now, ElectionEvent::Prepared(&unneeded));
         }
         if !reasserted.is_empty() {
             // The announcer starts its schedule when it learns of an ownership: what it is told to forget first is news.
@@ -242,6 +261,102 @@ impl Thread {
         }
         if moved {
             self.announce(now);
+        }
+    }
+
+    /// Carries out one of the election's decisions; says whether the announcer must hear of it.
+    fn act(&mut self, action: ElectionAction, reasserted: &mut Vec<IpAddr>) -> bool {
+        match action {
+            ElectionAction::Send { to, datagram } => {
+                if let Some((_, socket)) = &self.heartbeat {
+                    // A heartbeat that cannot be sent is one that is lost.
+                    let _ = socket.send_to(&datagram, to);
+                }
+            }
+            ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
+                let connections = self.moves.course(ip);
+                self.tell(News::Gained { ip, epoch, reason, from, silent_for, connections });
+                return self.owned.insert(ip);
+            }
+            ElectionAction::Lose { ip, reason, to } => {
+                self.tell(News::Lost { ip, reason, to });
+                return self.owned.remove(&ip);
+            }
+            ElectionAction::Reassert { ip, .. } => reasserted.push(ip),
+            ElectionAction::Suspend => {
+                self.suspended = true;
+                return true;
+            }
+            ElectionAction::Resume => {
+                self.suspended = false;
+                return true;
+            }
+            ElectionAction::AskNeighbours => self.ask(),
+            ElectionAction::Report(observed) => self.tell(News::Election(observed)),
+            ElectionAction::Left => self.tell(News::Left),
+            // Seen to already: only connections need them.
+            ElectionAction::Prepare { .. } | ElectionAction::Withdraw { .. } => {}
+        }
+        false
+    }
+
+    /// What one of the election's decisions means for connections.
+    fn see_to_connections(&mut self, now: Instant, action: &ElectionAction) {
+        let fate = match action {
+            ElectionAction::Report(Observed::MemberSuspected { node, .. } | Observed::MemberDown { node, .. }) => {
+                self.moves.silent(now, *node);
+                return;
+            }
+            ElectionAction::Report(Observed::MemberUp { node, .. } | Observed::MemberCleared { node, .. }) => {
+                self.moves.heard(*node);
+                return;
+            }
+            ElectionAction::Prepare { ip, from, why } => {
+                let fate = self
+                    .home(*from, *ip)
+                    .and_then(|node| self.moves.foreseen(now, *ip, *why, *from, node).map(|fate| (*ip, fate)));
+                if fate.is_none() {
+                    // Nothing to wait for.
+                    self.unneeded.push(*ip);
+                }
+                fate
+            }
+            ElectionAction::Withdraw { ip } => self.moves.withdrawn(*ip).map(|fate| (*ip, fate)),
+            ElectionAction::Gain { ip, reason, from: Some(from), .. } => self
+                .home(*from, *ip)
+                .and_then(|node| self.moves.gained(now, *ip, *reason, *from, node))
+                .map(|fate| (*ip, fate)),
+            ElectionAction::Lose { ip, .. } => self.moves.lost(*ip).map(|fate| (*ip, fate)),
+            _ => return,
+        };
+        self.fates.extend(fate);
+    }
+
+    /// A node's address of the same family.
+    fn home(&self, node: NodeId, ip: IpAddr) -> Option<IpAddr> {
+        let nodes = self.orders.as_ref()?.nodes.get(&node)?;
+        nodes.iter().copied().find(|node| node.is_ipv4() == ip.is_ipv4())
+    }
+
+    /// Has what was decided about connections carried out, all of it in one transaction.
+    fn decide(&mut self, now: Instant) {
+        if !self.fates.is_empty() {
+            self.flows.decide(now, std::mem::take(&mut self.fates));
+        }
+    }
+
+    /// Asks the kernels of earlier owners whether they live, and does what follows from it.
+    fn follow(&mut self, now: Instant) {
+        let fates = self.moves.tick(now);
+        self.fates.extend(fates);
+        self.decide(now);
+        let asked = self.moves.questions(now);
+        let Some(orders) = &self.orders else { return };
+        let Some(interface) = orders.interfaces.get(&orders.heartbeat_interface) else { return };
+        let hosts = asked.iter().filter_map(|node| orders.members.get(node));
+        for frame in hosts.filter_map(|host| herald_l2::question(interface, host.ip())) {
+            // A question that cannot be sent is one that is not answered.
+            let _ = self.send(orders.heartbeat_interface, &frame);
         }
     }
 
@@ -278,6 +393,10 @@ impl Thread {
                     Ok((bytes, received)) => {
                         if self.orders.as_ref().is_some_and(|orders| is_neighbour(orders, *interface, bytes)) {
                             self.election.handle(now, ElectionEvent::Neighbour);
+                        } else if let (Some(host), Some(orders)) = (answering(bytes), &self.orders)
+                            && let Some((node, _)) = orders.members.iter().find(|(_, member)| member.ip() == host)
+                        {
+                            self.moves.answered(*node);
                         }
                         self.announcer.handle(now, L2Event::Frame { interface: *interface, received, bytes });
                     }
@@ -338,4 +457,17 @@ impl Thread {
 fn is_neighbour(orders: &Orders, interface: InterfaceIndex, frame: &[u8]) -> bool {
     let source = frame.get(6..12).and_then(|bytes| <[u8; 6]>::try_from(bytes).ok()).map(MacAddr);
     interface == orders.heartbeat_interface && source.is_some_and(|source| !orders.peers.contains(&source))
+}
+
+/// The host that answers an ARP request (RFC 826) or a neighbour solicitation (RFC 4861 §4.4) for its own address. Only kernels do so for nodes.
+fn answering(frame: &[u8]) -> Option<IpAddr> {
+    match frame.get(12..14)? {
+        [0x08, 0x06] if frame.get(20..22)? == [0, 2] => {
+            Some(IpAddr::from(<[u8; 4]>::try_from(frame.get(28..32)?).ok()?))
+        }
+        [0x86, 0xdd] if frame.get(20)? == &58 && frame.get(54)? == &136 => {
+            Some(IpAddr::from(<[u8; 16]>::try_from(frame.get(62..78)?).ok()?))
+        }
+        _ => None,
+    }
 }

@@ -2,7 +2,12 @@
 
 pub(crate) mod events;
 
-use crate::{metrics::Metrics, pulse::News, source::Picture};
+use crate::{
+    metrics::Metrics,
+    net::flows::{Fate, Off},
+    pulse::{Course, News},
+    source::Picture,
+};
 use events::Events;
 use herald_crds::model::ServiceKey;
 use herald_election::{Evidence, NodeId, Observed as Election};
@@ -64,7 +69,7 @@ impl Reporter {
 
     pub(crate) fn tell(&mut self, news: News) {
         match news {
-            News::Gained { ip, epoch, reason, from, silent_for } => {
+            News::Gained { ip, epoch, reason, from, silent_for, connections } => {
                 let services = self.services.get(&ip).cloned().unwrap_or_default();
                 let interfaces = self.interfaces.get(&ip).cloned().unwrap_or_default();
                 self.metrics.gained(reason.as_str(), silent_for);
@@ -76,6 +81,7 @@ impl Reporter {
                     reason = reason.as_str(),
                     from = from.map(|node| self.name(node)),
                     silent_ms = silent_for.map(millis),
+                    connections = connections.map(Course::as_str),
                     epoch,
                     "address gained"
                 );
@@ -124,6 +130,22 @@ impl Reporter {
                 self.metrics.missed(count);
                 tracing::warn!(count, "the reporter fell behind, logs and metrics miss news of the pulse thread");
             }
+            News::Decided { fates, took } => {
+                self.metrics.decided(fates.values(), took);
+                let took_ms = millis(took);
+                for (ip, fate) in fates {
+                    let to = if let Fate::Chain { to, .. } = fate { Some(to.to_string()) } else { None };
+                    tracing::debug!(%ip, state = fate.as_str(), to, took_ms, "connections of the earlier owner");
+                }
+            }
+            News::Flows(off) => {
+                self.metrics.flows(off);
+                match off {
+                    None => tracing::info!("moves keep connections"),
+                    Some(Off::Disabled) => tracing::info!(reason = "disabled", "moves do not keep connections"),
+                    Some(off) => tracing::warn!(reason = off.as_str(), "moves do not keep connections"),
+                }
+            }
             News::Left => tracing::info!(node = self.node, "every address is handed over"),
         }
     }
@@ -153,6 +175,13 @@ impl Reporter {
                     observers = observers.join(","),
                     "speaker gone"
                 );
+            }
+            Election::MemberCleared { node, silent_for } => {
+                tracing::debug!(peer = self.name(node), silent_ms = millis(silent_for), "speaker heard again");
+            }
+            Election::Unprepared { ip, from } => {
+                self.metrics.unprepared();
+                tracing::warn!(%ip, from = self.name(from), "address taken before its connections were seen to, the kernel was too slow");
             }
             Election::Vetoed { node, by, silent_for } => tracing::warn!(
                 peer = self.name(node),

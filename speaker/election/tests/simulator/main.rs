@@ -1,11 +1,12 @@
 //! A cluster in virtual time: one seed, one run, no sleeping.
 //!
-//! `world` is the machine room (clock, wires, faults, oracles), `faults` the rows of the fault matrix, `storms` random faults by the
+//! `world` is the machine room (clock, wires, faults, oracles), `faults` the rows of the fault matrix, `prepare` shells that are slow to make ready, `storms` random faults by the
 //! hundred, `drops` one datagram per reason of refusal. `HERALD_SEEDS=10000` makes the storms as many.
 
 mod drops;
 mod faults;
 mod oracles;
 mod planned;
+mod prepare;
 mod storms;
 mod world;

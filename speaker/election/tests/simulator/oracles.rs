@@ -66,6 +66,20 @@ impl World {
         }
     }
 
+    /// Every preparation has ended in a gain or was called off.
+    pub(crate) fn check_nothing_is_foreseen(&self) {
+        for (index, node) in self.nodes.iter().enumerate() {
+            assert!(
+                node.prepared.is_empty(),
+                "seed {}: {:?} {index} still prepares for {:?}\n{}",
+                self.seed,
+                self.now,
+                node.prepared,
+                self.story(60)
+            );
+        }
+    }
+
     /// Live nodes that are connected both ways.
     fn components(&self) -> Vec<BTreeSet<usize>> {
         let live = |index: &usize| self.nodes[*index].election.is_some() && self.nodes[*index].carrier;

@@ -39,12 +39,13 @@ fn after_any_storm_there_is_one_owner_and_then_nothing_moves() {
         world.check_one_owner();
         let quiet = world.now;
         world.run(ms(1_000));
+        world.check_nothing_is_foreseen();
         assert_eq!(world.moves_since(quiet), 0, "seed {seed}\n{}", world.story(40));
         world.check_one_owner();
     }
 }
 
-fn fault(world: &mut World) {
+pub(crate) fn fault(world: &mut World) {
     let index = world.dice.below(world.nodes.len() as u64) as usize;
     let other = world.dice.below(world.nodes.len() as u64) as usize;
     match world.dice.below(11) {

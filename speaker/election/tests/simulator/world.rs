@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use herald_election::{
-    Action, Address, Election, Event, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings, Timing, Wanted,
-    Witness,
+    Action, Address, Election, Event, Foresight, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings, Timing,
+    Wanted, Witness,
 };
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -68,6 +68,10 @@ pub(crate) struct Node {
     /// Something that is no speaker answers on this node's side.
     pub(crate) neighbour: bool,
     pub(crate) owned: BTreeMap<IpAddr, u64>,
+    /// What its shell was asked to prepare, until it was gained or called off.
+    pub(crate) prepared: BTreeMap<IpAddr, (NodeId, Foresight)>,
+    /// How long its shell takes at most to make ready; `None` = it never says so.
+    pub(crate) shell: Option<Duration>,
     pub(crate) suspended: bool,
     pub(crate) members: BTreeSet<usize>,
 }
@@ -75,6 +79,8 @@ pub(crate) struct Node {
 /// What happened to an address, or was reported.
 #[derive(Clone, Debug)]
 pub(crate) enum News {
+    Prepare { ip: IpAddr, why: Foresight },
+    Withdraw { ip: IpAddr },
     Gain { ip: IpAddr, reason: GainReason, from: Option<NodeId>, silent_for: Option<Duration> },
     Lose { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
     Reassert { ip: IpAddr },
@@ -90,6 +96,7 @@ enum Happening {
     Arrive { to: usize, from: SocketAddr, bytes: Vec<u8> },
     Wake(usize, Duration),
     Neighbour(usize),
+    Prepared(usize, IpAddr),
     Script(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -118,6 +125,8 @@ pub(crate) struct World {
     heap: BinaryHeap<Due>,
     count: u64,
     pub(crate) dice: Dice,
+    /// Dice of their own, so that what shells do changes no recorded seed.
+    pub(crate) shells: Dice,
     pub(crate) nodes: Vec<Node>,
     pub(crate) wires: BTreeMap<(usize, usize), Wire>,
     pub(crate) timing: Timing,
@@ -152,6 +161,8 @@ impl World {
             carrier: true,
             neighbour: true,
             owned: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            shell: Some(ms(1)),
             suspended: false,
             members: (0..nodes).collect(),
         };
@@ -171,6 +182,7 @@ impl World {
             heap: BinaryHeap::new(),
             count: 0,
             dice: Dice(seed),
+            shells: Dice(!seed),
             nodes,
             wires,
             timing: Timing::DEFAULT,
@@ -228,6 +240,7 @@ impl World {
         let node = &mut self.nodes[index];
         (node.election, node.frozen, node.suspended, node.wake) = (None, false, false, None);
         node.owned.clear();
+        node.prepared.clear();
         node.waiting.clear();
         self.observe();
     }
@@ -344,6 +357,10 @@ impl World {
                 }
                 Happening::Neighbour(index) if !self.nodes[index].frozen => self.feed(index, Event::Neighbour),
                 Happening::Neighbour(_) => {}
+                Happening::Prepared(index, ip) if self.nodes[index].frozen => {
+                    self.push(self.now + ms(1), Happening::Prepared(index, ip));
+                }
+                Happening::Prepared(index, ip) => self.feed(index, Event::Prepared(&[ip])),
                 // Planned anew meanwhile.
                 Happening::Wake(index, at) if self.nodes[index].wake != Some(at) => {}
                 Happening::Wake(index, _) => {
@@ -409,9 +426,28 @@ impl World {
                 }
                 return;
             }
+            Action::Prepare { ip, from, why } => {
+                assert!(!node.owned.contains_key(&ip), "seed {seed}: {now:?} {index} prepares for {ip} that it owns");
+                // An offer may overtake a suspicion.
+                let known = node.prepared.insert(ip, (from, why));
+                assert_ne!(known, Some((from, why)), "seed {seed}: {now:?} {index} prepares for {ip} twice");
+                if let Some(most) = node.shell {
+                    let delay = us(self.shells.below(most.as_micros() as u64));
+                    self.push(now + delay, Happening::Prepared(index, ip));
+                }
+                News::Prepare { ip, why }
+            }
+            Action::Withdraw { ip } => {
+                assert!(
+                    node.prepared.remove(&ip).is_some(),
+                    "seed {seed}: {now:?} {index} calls {ip} off that it had not"
+                );
+                News::Withdraw { ip }
+            }
             Action::Gain { ip, epoch, reason, from, silent_for } => {
                 assert!(node.carrier && !node.suspended, "seed {seed}: {now:?} gain of {ip} at {index} while silent");
                 assert!(node.owned.insert(ip, epoch).is_none(), "seed {seed}: {now:?} {index} gained {ip} twice");
+                node.prepared.remove(&ip);
                 let claimant = *self.claims.entry((ip, epoch)).or_insert(index);
                 assert_eq!(claimant, index, "seed {seed}: I1, epoch {epoch} of {ip} claimed twice");
                 News::Gain { ip, reason, from, silent_for }
