@@ -12,11 +12,11 @@
 //! ```
 //!
 //! At no instant does a replica serve what the API server does not trust: what is trusted changes before what is served. [`decide`] is a
-//! function of values; [`keeper`] does what it says, and [`serve`] hands the certificate to connections.
+//! function of values; [`keeper`] does what it says, and [`herald_runtime::tls`] hands the certificate to connections.
 
 pub(crate) mod keeper;
-pub(crate) mod serve;
 
+use herald_runtime::tls;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use rcgen::{
@@ -25,6 +25,7 @@ use rcgen::{
 };
 use ring::digest::{SHA256, digest};
 use std::{collections::BTreeMap, time::Duration};
+use tokio_rustls::rustls::sign::CertifiedKey;
 
 /// Life of an authority: that of MetalLB's.
 const AUTHORITY_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
@@ -284,6 +285,14 @@ impl Stored {
         let annotations = into.metadata.annotations.get_or_insert_default();
         annotations.extend(notes.into_iter().map(|(key, text)| (key.to_owned(), text)));
     }
+}
+
+/// Reads a certificate and its key, so that they can be served.
+///
+/// # Errors
+/// Says what is wrong with them, without showing the key.
+fn certified(serving: &Serving) -> Result<CertifiedKey, String> {
+    tls::read(serving.certificate.as_bytes(), serving.key.as_bytes())
 }
 
 /// A Secret that does not exist yet.

@@ -27,11 +27,10 @@ mod reserve;
 mod run;
 mod source;
 
-use clap::Parser;
-use herald_runtime::process;
+use herald_runtime::{flags, process};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args: args::Args = flags::parse();
     process::run(&args.log.clone(), run::run(args))
 }

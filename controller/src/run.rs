@@ -12,8 +12,8 @@
 use crate::{
     admission,
     apply::{IN_FLIGHT, Writer, pause},
-    args::{Args, TlsVersion, WebhookMode, Webhooks},
-    certs::{self, serve::TlsListener},
+    args::{Args, WebhookMode, Webhooks},
+    certs,
     error::{WriteError, say},
     key,
     lease::{Candidate, Elector, Leadership},
@@ -28,7 +28,10 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use herald_crds::{IPAddressPool, api::herald::AddressReservation, keys};
 use herald_runtime::{
     admin::{self, Readiness},
-    client, signal,
+    client,
+    flags::Ignored,
+    signal,
+    tls::{self, TlsListener},
     watch::{Change, Key},
 };
 use kube::{Api, Client};
@@ -45,7 +48,6 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{sleep, sleep_until, timeout},
 };
-use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 /// Services planned before writes are started and news is heard again: short enough that nobody waits, long enough to be cheap.
 const BATCH: usize = 256;
@@ -65,9 +67,7 @@ const LAST_WRITES: Duration = Duration::from_millis(300);
 /// # Errors
 /// Something without which there is no controller is missing.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    for flag in args.unused.given()? {
-        tracing::warn!(flag, "flag has no effect");
-    }
+    args.unused.given().iter().for_each(Ignored::warn);
     let mut shutdown = pin!(signal::shutdown());
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
@@ -411,9 +411,10 @@ fn serve(args: &Args, readiness: Readiness, registry: Registry) {
     if args.port == 0 {
         return;
     }
+    let certificates = args.metrics.certificates(args.webhooks.tls_min_version);
     tokio::spawn(async move {
-        if let Err(error) = admin::serve_metrics(metrics, Arc::new(registry)).await {
-            tracing::error!(%error, address = %metrics, "cannot serve metrics; choose another --port");
+        if let Err(error) = admin::serve_metrics(metrics, certificates, registry).await {
+            tracing::error!(error = format!("{error:#}"), address = %metrics, "cannot serve metrics; choose another --port");
         }
     });
 }
@@ -428,17 +429,14 @@ fn serve_webhooks(
 ) {
     let (current, mut shown) = watch::channel(None);
     if args.disable_cert_rotation {
-        tokio::spawn(certs::keeper::follow_files(args.cert_dir.clone(), current));
+        tokio::spawn(tls::follow_files("webhooks", args.cert_dir.clone(), current));
     } else {
         let names = certs::names(&args.cert_service_name, namespace);
         let secret = args.webhook_secret.clone();
         let keeper = certs::keeper::Keeper::new(client.clone(), namespace, secret, names, leadership, current);
         tokio::spawn(keeper.keep());
     }
-    let versions = match args.tls_min_version {
-        TlsVersion::Tls12 => vec![&TLS13, &TLS12],
-        TlsVersion::Tls13 => vec![&TLS13],
-    };
+    let versions = args.tls_min_version.versions();
     let router = admission::router(admission::Source::new(client.clone(), namespace));
     let address = SocketAddr::new(any(), admission::PORT);
     tokio::spawn(async move {

@@ -11,11 +11,10 @@ mod report;
 mod run;
 mod source;
 
-use clap::Parser;
-use herald_runtime::process;
+use herald_runtime::{flags, process};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args: args::Args = flags::parse();
     process::run(&args.log.clone(), run::run(args))
 }

@@ -27,7 +27,9 @@ use herald_election::{Election, NodeId, Settings, Witness};
 use herald_l2::Announcer;
 use herald_runtime::{
     admin::{self, Readiness},
-    client, signal,
+    client,
+    flags::Ignored,
+    signal,
 };
 use kube::Api;
 use prometheus_client::registry::Registry;
@@ -55,6 +57,7 @@ const GUARD_END: Duration = Duration::from_millis(500);
 /// # Errors
 /// Something without which there is no speaker is missing.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    args.unused.given().iter().for_each(Ignored::warn);
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&args.node_name, &mut registry));
@@ -239,9 +242,10 @@ fn serve(args: &Args, readiness: Readiness, registry: Registry) {
         return;
     }
     let metrics = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.port));
+    let certificates = args.metrics.certificates(args.tls_min_version);
     tokio::spawn(async move {
-        if let Err(error) = admin::serve_metrics(metrics, Arc::new(registry)).await {
-            tracing::error!(%error, address = %metrics, "cannot serve metrics; choose another --port");
+        if let Err(error) = admin::serve_metrics(metrics, certificates, registry).await {
+            tracing::error!(error = format!("{error:#}"), address = %metrics, "cannot serve metrics; choose another --port");
         }
     });
 }

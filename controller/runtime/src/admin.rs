@@ -3,20 +3,23 @@
 //! Alive means that the process answers. Ready means that every [`Readiness`] condition holds; `/readyz` names those that do
 //! not, so that `kubectl describe pod` shows why a pod is not ready.
 
+use crate::tls::{self, TlsListener, TlsVersion};
 use axum::{
     Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
 };
+use clap::Args;
 use prometheus_client::registry::Registry;
 use std::{
     fmt::Write,
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// What must hold before a pod counts as ready. Clones share their state.
 #[derive(Clone, Debug)]
@@ -51,13 +54,48 @@ pub async fn serve_health(address: SocketAddr, readiness: Readiness) -> io::Resu
     axum::serve(TcpListener::bind(address).await?, router).await
 }
 
+/// The flags of `/metrics` beside its port.
+#[derive(Args, Debug)]
+pub struct MetricsArgs {
+    /// Serves /metrics as HTTPS with the certificate of this directory (tls.crt and tls.key, followed when they change); without it, as plain HTTP.
+    #[arg(long)]
+    metrics_cert_dir: Option<String>,
+}
+
+/// Where the certificate of `/metrics` is, and the oldest TLS to speak with it.
+#[derive(Debug)]
+pub struct Certificates {
+    directory: PathBuf,
+    oldest: TlsVersion,
+}
+
+impl MetricsArgs {
+    /// The certificate to serve with; none for plain HTTP.
+    pub fn certificates(&self, oldest: TlsVersion) -> Option<Certificates> {
+        let directory = self.metrics_cert_dir.as_ref().filter(|directory| !directory.is_empty())?;
+        Some(Certificates { directory: directory.into(), oldest })
+    }
+}
+
 /// Serves `/metrics` in the OpenMetrics text format until the listener fails. Port 0 in MetalLB's flag means "do not": callers check.
+///
+/// With certificates, it speaks TLS and nothing else; handshakes fail until there is one in the directory.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub async fn serve_metrics(address: SocketAddr, registry: Arc<Registry>) -> io::Result<()> {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
-    axum::serve(TcpListener::bind(address).await?, router).await
+pub async fn serve_metrics(
+    address: SocketAddr,
+    certificates: Option<Certificates>,
+    registry: Registry,
+) -> anyhow::Result<()> {
+    let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
+    let Some(Certificates { directory, oldest }) = certificates else {
+        return Ok(axum::serve(TcpListener::bind(address).await?, router).await?);
+    };
+    let (current, shown) = watch::channel(None);
+    let listener = TlsListener::bind(address, &oldest.versions(), shown).await?;
+    tokio::spawn(tls::follow_files("metrics", directory, current));
+    Ok(axum::serve(listener, router).await?)
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {

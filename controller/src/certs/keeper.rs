@@ -8,10 +8,13 @@
 //!
 //! A certificate that was served once is served until there is another one, whatever becomes of the Secret.
 
-use super::{Step, Stored, Trust, decide, empty, serve::Current, serve::certified, serve::read};
+use super::{Step, Stored, Trust, certified, decide, empty};
 use crate::{error::say, lease::Leadership};
 use futures::{Stream, StreamExt, stream::select_all};
-use herald_runtime::watch::{Change, watch};
+use herald_runtime::{
+    tls::Current,
+    watch::{Change, watch},
+};
 use k8s_openapi::{
     ByteString,
     api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret},
@@ -25,7 +28,6 @@ use kube::{
 };
 use serde_json::json;
 use std::{
-    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -41,8 +43,6 @@ pub(crate) const CONFIGURATION: &str = "metallb-webhook-configuration";
 pub(crate) const CONVERTED: &str = "bgppeers.metallb.io";
 /// How long until the next try after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How often files are looked at: a kubelet takes a minute to show a changed Secret, so this adds little.
-const LOOK: Duration = Duration::from_secs(5);
 /// The longest rest: timers and clocks of months are not to be relied upon.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
@@ -55,28 +55,6 @@ enum News {
 
 /// One entry a webhook, with its name and the bundle it trusts.
 type Bundles = Vec<(String, String)>;
-
-/// Follows certificates that somebody else puts into a directory, `tls.crt` and `tls.key`.
-pub(crate) async fn follow_files(directory: PathBuf, current: Sender<Current>) {
-    let mut before = None;
-    loop {
-        let bytes = |name: &str| std::fs::read(directory.join(name)).map_err(|error| format!("{name}: {error}"));
-        let pair = bytes("tls.crt").and_then(|certificate| Ok((certificate, bytes("tls.key")?)));
-        if before.as_ref() != Some(&pair) {
-            match pair.clone().and_then(|(certificate, key)| read(&certificate, &key)) {
-                Ok(key) => {
-                    current.send_replace(Some(Arc::new(key)));
-                    tracing::info!(directory = %directory.display(), "serves webhooks with the certificate of the directory");
-                }
-                Err(error) => {
-                    tracing::error!(directory = %directory.display(), error, "no certificate for the webhooks, looking again");
-                }
-            }
-            before = Some(pair);
-        }
-        sleep(LOOK).await;
-    }
-}
 
 /// Keeps the certificates until the process ends.
 pub(crate) struct Keeper {

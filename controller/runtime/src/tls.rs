@@ -1,13 +1,14 @@
-//! TLS for the webhooks: a listener whose connections get the certificate of the moment.
+//! TLS for webhooks and metrics: a listener whose connections get the certificate of the moment.
 //!
 //! A handshake runs in a task of its own and has five seconds; nobody waits for somebody who does not speak. The number of connections is
 //! bounded; who comes beyond it waits in the kernel's queue.
 
-use super::Serving;
 use axum::serve::Listener;
+use clap::ValueEnum;
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -27,6 +28,7 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
         server::{ClientHello, ResolvesServerCert},
         sign::CertifiedKey,
+        version::{TLS12, TLS13},
     },
     server::TlsStream,
 };
@@ -36,22 +38,60 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Connections at once. An API server keeps a few open; this is enough for many of them and bounds what a stranger can hold.
 const CONNECTIONS: usize = 128;
 
-/// The certificate that is served; nothing as long as there is none.
-pub(crate) type Current = Option<Arc<CertifiedKey>>;
+/// How often files are looked at: a kubelet takes a minute to show a changed Secret, so this adds little.
+const LOOK: Duration = Duration::from_secs(5);
 
-/// Reads a certificate and its key, so that they can be served.
-///
-/// # Errors
-/// Says what is wrong with them, without showing the key.
-pub(crate) fn certified(serving: &Serving) -> Result<CertifiedKey, String> {
-    read(serving.certificate.as_bytes(), serving.key.as_bytes())
+/// The certificate that is served; nothing as long as there is none.
+pub type Current = Option<Arc<CertifiedKey>>;
+
+/// The oldest version of TLS that is spoken, by the names of Go.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2 and 1.3.
+    #[value(name = "VersionTLS12")]
+    Tls12,
+    /// 1.3 only.
+    #[value(name = "VersionTLS13")]
+    Tls13,
 }
 
-/// The same from the bytes of two files in PEM.
+impl TlsVersion {
+    /// The versions that are spoken.
+    pub fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::Tls12 => vec![&TLS13, &TLS12],
+            Self::Tls13 => vec![&TLS13],
+        }
+    }
+}
+
+/// Follows certificates that somebody else puts into a directory, `tls.crt` and `tls.key`, for ever. `what` they are for is said in logs.
+pub async fn follow_files(what: &'static str, directory: PathBuf, current: watch::Sender<Current>) {
+    let mut before = None;
+    loop {
+        let bytes = |name: &str| std::fs::read(directory.join(name)).map_err(|error| format!("{name}: {error}"));
+        let pair = bytes("tls.crt").and_then(|certificate| Ok((certificate, bytes("tls.key")?)));
+        if before.as_ref() != Some(&pair) {
+            match pair.clone().and_then(|(certificate, key)| read(&certificate, &key)) {
+                Ok(key) => {
+                    current.send_replace(Some(Arc::new(key)));
+                    tracing::info!(what, directory = %directory.display(), "serves with the certificate of the directory");
+                }
+                Err(error) => {
+                    tracing::error!(what, directory = %directory.display(), error, "no certificate to serve with, looking again");
+                }
+            }
+            before = Some(pair);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Reads a certificate with its chain and its key, both in PEM.
 ///
 /// # Errors
 /// Says what is wrong with them, without showing the key.
-pub(crate) fn read(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
+pub fn read(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|error| format!("the certificate is no PEM: {error}"))?;
     if chain.is_empty() {
@@ -78,7 +118,8 @@ impl ResolvesServerCert for Resolver {
 }
 
 /// Accepts connections and speaks TLS on them.
-pub(crate) struct TlsListener {
+#[derive(Debug)]
+pub struct TlsListener {
     local: SocketAddr,
     ready: mpsc::Receiver<(Connection, SocketAddr)>,
 }
@@ -88,7 +129,7 @@ impl TlsListener {
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub(crate) async fn bind(
+    pub async fn bind(
         address: SocketAddr,
         versions: &[&'static SupportedProtocolVersion],
         current: watch::Receiver<Current>,
@@ -112,7 +153,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection to the webhooks");
+                tracing::warn!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -121,8 +162,8 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender
         tokio::spawn(async move {
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => drop(done.send((Connection { stream, _slot: slot }, from)).await),
-                Ok(Err(error)) => tracing::debug!(%error, %from, "no TLS with a client of the webhooks"),
-                Err(_) => tracing::debug!(%from, error = "no answer in time", "no TLS with a client of the webhooks"),
+                Ok(Err(error)) => tracing::debug!(%error, %from, "no TLS with a client"),
+                Err(_) => tracing::debug!(%from, error = "no answer in time", "no TLS with a client"),
             }
         });
     }
@@ -146,7 +187,8 @@ impl Listener for TlsListener {
 }
 
 /// One connection, and its place among those there may be.
-pub(crate) struct Connection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TlsStream<TcpStream>,
     _slot: OwnedSemaphorePermit,
 }
