@@ -43,6 +43,10 @@ pub(crate) struct Args {
     #[arg(long, env = "METALLB_POD_NAME")]
     pub(crate) pod_name: Option<String>,
 
+    /// UID of this pod, so that what the controller shows of itself goes with it. Without one it stays.
+    #[arg(long, env = "HERALD_POD_UID")]
+    pub(crate) pod_uid: Option<String>,
+
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
 

@@ -70,6 +70,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Desk {
     class: Option<String>,
     reading: config::Reading,
+    /// What was found in it may have changed since it was taken.
+    found_more: bool,
     /// The kinds that were listed.
     listed: BTreeSet<&'static str>,
     acts: bool,

@@ -22,6 +22,7 @@ use crate::{
     report::{Reporter, status_of, write_pools},
     reserve::keep,
     source::{self, Fact, Seen, older, stripped},
+    state::{self, Found, Pod},
 };
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -115,6 +116,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let (busy, is_busy) = watch::channel(false);
     let instance = pod.unwrap_or_else(|| host.to_owned());
+    let (found, is_found) = watch::channel(None);
+    let this = Pod { name: instance.clone(), uid: args.pod_uid.filter(|uid| !uid.is_empty()) };
+    tokio::spawn(state::keep(
+        client.clone(),
+        namespace.clone(),
+        this,
+        is_found,
+        leadership.clone(),
+        Arc::clone(&metrics),
+    ));
     let mut worker = Worker {
         facts: source::follow(&client, &namespace),
         leadership,
@@ -127,6 +138,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         metrics,
         readiness,
         busy,
+        found,
         until: None,
         catching_up: None,
         writes: FuturesUnordered::new(),
@@ -167,6 +179,7 @@ struct Worker {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     busy: watch::Sender<bool>,
+    found: watch::Sender<Option<Found>>,
     /// Until when this replica acts, if it does.
     until: Option<Instant>,
     /// The list that is taken before acting after another replica.
@@ -260,6 +273,9 @@ impl Worker {
         self.metrics.services(known, waiting);
         if self.desk.knows() {
             self.metrics.config(self.desk.some_set_aside());
+        }
+        if let Some(found) = self.desk.take_found() {
+            self.found.send_replace(Some(found));
         }
         let busy = !self.writes.is_empty();
         self.busy.send_if_modified(|before| std::mem::replace(before, busy) != busy);

@@ -59,8 +59,12 @@ pub(crate) enum Fact {
 
 /// The kinds without which nothing is allocated.
 pub(crate) const ALLOCATION: [&str; 4] = ["services", "namespaces", "pools", "reservations"];
+/// The kinds that are only checked.
+pub(crate) const CHECKED: [&str; 6] =
+    ["l2advertisements", "bgpadvertisements", "bgppeers", "bfdprofiles", "communities", "nodes"];
+
 impl Fact {
-    /// The kind that was listed whole by this, by a name as in [`ALLOCATION`].
+    /// The kind that was listed whole by this, as [`ALLOCATION`] and [`CHECKED`] name it.
     pub(crate) fn listed(&self) -> Option<&'static str> {
         let (kind, listed) = match self {
             Self::Services(change) => ("services", is_list(change)),

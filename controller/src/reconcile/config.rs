@@ -2,19 +2,20 @@
 //!
 //! ```text
 //!   facts --learn--> Config --resolve--> pools ------> the book; everybody is planned again if they changed
-//!                                    \-> problems ---> an Event on each object, once; a metric
+//!                                    \-> problems ---> an Event on each object, once; the ConfigurationState; a metric
 //! ```
 //!
 //! A replica that only follows along reads it too, and knows what is wrong, but says nothing. An object that cannot be read stays in force as it was
 //! last known, and that is a problem like any other.
 
 use super::{About, Desk, News};
-use crate::source::{Fact, meaning};
+use crate::source::{ALLOCATION, CHECKED, Fact, meaning};
+use crate::state::Found;
 use herald_allocator::turn;
 use herald_crds::{
     IPAddressPool,
     api::reason::ControllerReason,
-    model::{Config, Kind, ObjectRef, Problem, ProblemReason, Service, ServiceKey, resolve},
+    model::{Config, Kind, ObjectRef, Problem, ProblemReason, Service, ServiceKey, Waiting, resolve},
 };
 use herald_runtime::watch::Change;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +29,7 @@ pub(super) struct Reading {
     pub(super) changed: bool,
     unreadable: BTreeMap<ObjectRef, Unreadable>,
     problems: Vec<Problem>,
+    waiting: Vec<Waiting>,
     /// What was told of each object.
     told: BTreeMap<ObjectRef, Vec<String>>,
 }
@@ -70,6 +72,19 @@ impl Desk {
         self.reading.changed |= changed;
     }
 
+    /// What was found in the configuration, if that may have changed since the last call.
+    pub(crate) fn take_found(&mut self) -> Option<Found> {
+        if !std::mem::take(&mut self.found_more) {
+            return None;
+        }
+        let kinds = ALLOCATION.iter().chain(&CHECKED);
+        let missing: Vec<&str> = kinds.filter(|kind| !self.listed.contains(*kind)).copied().collect();
+        Some(match missing.is_empty() {
+            true => Found::Read(self.reading.problems.clone(), self.reading.waiting.clone()),
+            false => Found::Unknown(format!("not listed yet: {}", missing.join(", "))),
+        })
+    }
+
     /// Whether some object of the configuration is set aside because of an error in it.
     pub(crate) fn some_set_aside(&self) -> bool {
         !self.reading.problems.is_empty()
@@ -88,6 +103,8 @@ impl Desk {
             message: format!("it cannot be read, and stays in force as it was: {}", unreadable.error),
         }));
         reading.problems.sort();
+        reading.waiting = resolved.waiting;
+        self.found_more = true;
         if !self.acts {
             return;
         }

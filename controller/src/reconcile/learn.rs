@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Desk {
     /// Takes in what became known.
     pub(crate) fn learn(&mut self, fact: Fact) {
-        self.listed.extend(fact.listed());
+        if let Some(kind) = fact.listed() {
+            self.found_more |= self.listed.insert(kind);
+        }
         match fact {
             Fact::Services(change) => self.learn_services(change),
             Fact::Reservations(change) => {
