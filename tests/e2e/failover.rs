@@ -107,6 +107,11 @@ fn a_killed_speaker_costs_no_probe_and_leaves_one_owner() {
         assert_eq!(lab.owner(ip).unwrap(), heir, "the restarted speaker takes nothing back");
         let claims = capture.stop().unwrap().since(killed.in_force).sent().claims(ip);
         assert_eq!(claims.claimants(ip), [lab.node(heir).mac].into(), "nobody but the heir says that it has {ip}");
+        let first = claims.first_claim(ip, lab.node(heir).mac).unwrap();
+        eprintln!("{ip}: the heir announces it {:?} after the kill", first.at - killed.in_force);
+        let heard = lab.logs(HERALD, "speaker-").unwrap();
+        let refused = |line: &str| line.contains("speaker gone") && line.contains("refused");
+        assert!(heard.lines().any(refused), "its kernel said so\n{}", story(&lab));
         let report = probe.stop().unwrap();
         assert_eq!(report.lost(), 0, "of {} probes", report.sent());
     }

@@ -154,6 +154,7 @@ impl Election {
             Event::Datagram { from, bytes } => self.receive(now, from, bytes),
             Event::Link(link) => self.set_link(now, link),
             Event::Neighbour => self.neighbour = Some(Sighting::next(self.neighbour, now, self.timing().alone())),
+            Event::Refused { by } => self.refused(now, by),
             Event::Prepared(ips) => self.prepared(ips),
             Event::Leave => self.leave(now),
         }
@@ -332,6 +333,9 @@ impl Election {
                     }
                     Health::Suspect => not_after(soon),
                     Health::Unknown | Health::Down | Health::Left => {}
+                }
+                if let Some(instant) = member.refusals.due(now, &timing) {
+                    not_after(instant + BEYOND);
                 }
                 if let Some((_, instant)) = member.resend {
                     not_after(instant);

@@ -36,7 +36,8 @@
 //! one that never heard of the dead one (seed 3866 of the storms). *`while_a_majoritys_claim_lives_no_lower_epoch_and_no_minority_is_accepted`,
 //! `a_claim_is_above_all_that_its_claimant_has_seen`.*
 //!
-//! **Speed.** A silent death is noticed within `T_dead` and two heartbeats. *`a_silent_owner_is_replaced_within_t_dead_and_two_heartbeats`.*
+//! **Speed.** A silent death is noticed within `T_dead` and two heartbeats. *`a_silent_owner_is_replaced_within_t_dead_and_two_heartbeats`.* A killed process, whose
+//! kernel refuses heartbeats, within a heartbeat and a half; forged refusals move nothing (refusal.rs). *`refusals.rs`.*
 //!
 //! **Bad bytes** are values: a datagram is counted under one [`Drop`] and changes nothing. *`drops.rs`, `wire/tests.rs`.*
 //!
@@ -57,6 +58,7 @@ mod owner;
 mod phase;
 mod prepare;
 mod receive;
+mod refusal;
 mod send;
 mod timing;
 mod vocabulary;

@@ -10,12 +10,14 @@
 //!            is broken, not the node
 //! dead       age > T_dead, and at least Q = min(2, live others + 1) observers, this node among them, measured silence:
 //!            said >= 3/4 T_dead in a heartbeat younger than 2 h
+//! refused    its kernel says that nobody listens there, twice and since h / 3, to this node and to another one that lives, nothing came from it since, and nobody
+//!            that lives has heard it since: dead, whatever its age (refusal.rs)
 //! alone      no live other: only after 3 T_dead, with a carrier and another sign of life on the segment
 //! ```
 //!
 //! The silence of an observer is evidence about the observer, never about the silent one: a stale report neither convicts nor acquits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::node::NodeId;
@@ -32,6 +34,8 @@ pub(crate) struct Testimony {
     pub(crate) report_age: Duration,
     /// What it measured; `None` = it does not listen to that node.
     pub(crate) said: Option<Duration>,
+    /// Whether the silent one's kernel refuses the observer's heartbeats.
+    pub(crate) refused: bool,
 }
 
 /// The case against one silent node.
@@ -43,6 +47,10 @@ pub(crate) struct Case<'a> {
     pub(crate) age: Duration,
     /// Whether somebody has heard it in this silence although we did not. Then our own age proves little, and the others must have waited in full.
     pub(crate) deaf: bool,
+    /// Since how long its kernel refuses our heartbeats, where that convinces.
+    pub(crate) refused_for: Option<Duration>,
+    /// Whether it was refused at all since it was heard.
+    pub(crate) accused: bool,
     /// From every other live node.
     pub(crate) testimonies: &'a [Testimony],
     /// Whether carrier and witness allow acting alone.
@@ -66,8 +74,11 @@ pub(crate) enum Verdict {
 
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
     let three_quarters = case.dead * 3 / 4;
+    if let Some(verdict) = case.refused_for.and_then(|refused_for| judge_refusal(case, refused_for)) {
+        return verdict;
+    }
     if case.age <= three_quarters {
-        return Verdict::Fine;
+        return if case.accused { Verdict::Suspected } else { Verdict::Fine };
     }
     let hears_it = |witness: &&Testimony| {
         // Two nodes hear the last heartbeat of a dead one up to an interval apart: that acquits nobody.
@@ -102,6 +113,21 @@ pub(crate) fn judge(case: &Case<'_>) -> Verdict {
     Verdict::Dead { silent_for, evidence: Evidence::Observers(observers) }
 }
 
+/// Whether a process that does not listen any more is convicted by its own kernel.
+fn judge_refusal(case: &Case<'_>, refused_for: Duration) -> Option<Verdict> {
+    // Two nodes see the same instant a little apart.
+    let margin = case.timing.pace() / 2;
+    let heard_since =
+        |witness: &Testimony| witness.said.is_some_and(|said| said + witness.report_age + margin < refused_for);
+    if refused_for < case.timing.rebuttal() || case.testimonies.iter().any(heard_since) {
+        return None;
+    }
+    let fresh = |witness: &&Testimony| witness.refused && witness.report_age < witness.heartbeat * 2;
+    let observers: BTreeSet<_> = case.testimonies.iter().filter(fresh).map(|witness| witness.observer).collect();
+    // Who has nobody to ask goes by the rule for being alone.
+    (!observers.is_empty()).then_some(Verdict::Dead { silent_for: case.age, evidence: Evidence::Refused(observers) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,12 +140,25 @@ mod tests {
     }
 
     fn said(observer: NodeId, said: u64, report_age: u64) -> Testimony {
-        Testimony { observer, heartbeat: ms(20), report_age: ms(report_age), said: Some(ms(said)) }
+        Testimony { observer, heartbeat: ms(20), report_age: ms(report_age), said: Some(ms(said)), refused: false }
     }
 
     fn verdict(age: u64, testimonies: &[Testimony]) -> Verdict {
         let timing = Timing::DEFAULT;
-        judge(&Case { timing, dead: timing.dead(), age: ms(age), deaf: false, testimonies, alone_allowed: true })
+        judge(&Case { testimonies, ..case(timing, age) })
+    }
+
+    fn case(timing: Timing, age: u64) -> Case<'static> {
+        Case {
+            timing,
+            dead: timing.dead(),
+            age: ms(age),
+            deaf: false,
+            refused_for: None,
+            accused: false,
+            testimonies: &[],
+            alone_allowed: true,
+        }
     }
 
     fn dead(silent_for: u64, observers: &[(NodeId, u64)]) -> Verdict {
@@ -166,14 +205,7 @@ mod tests {
         let timing = Timing::DEFAULT;
         let case = |said_ms, deaf| {
             let testimonies = [said(P, said_ms, 1)];
-            judge(&Case {
-                timing,
-                dead: timing.dead(),
-                age: ms(9_000),
-                deaf,
-                testimonies: &testimonies,
-                alone_allowed: true,
-            })
+            judge(&Case { deaf, testimonies: &testimonies, ..case(timing, 9_000) })
         };
         assert_eq!(case(79, true), Verdict::Suspected);
         assert_eq!(case(80, true), dead(80, &[(P, 80)]));
@@ -183,11 +215,29 @@ mod tests {
     #[test]
     fn a_node_that_hears_nobody_waits_three_times_as_long_and_needs_a_witness() {
         let timing = Timing::DEFAULT;
-        let alone = |age, alone_allowed| {
-            judge(&Case { timing, dead: timing.dead(), age: ms(age), deaf: false, testimonies: &[], alone_allowed })
-        };
+        let alone = |age, alone_allowed| judge(&Case { alone_allowed, ..case(timing, age) });
         assert_eq!(alone(240, true), Verdict::Suspected);
         assert_eq!(alone(241, true), Verdict::Dead { silent_for: ms(241), evidence: Evidence::Alone });
         assert_eq!(alone(9_000, false), Verdict::Suspected);
+    }
+
+    fn refused(age: u64, refused_for: u64, testimonies: &[Testimony]) -> Verdict {
+        let refused_for = Some(ms(refused_for));
+        judge(&Case { refused_for, accused: true, testimonies, ..case(Timing::DEFAULT, age) })
+    }
+
+    #[test]
+    fn a_process_that_does_not_listen_is_dead_when_two_are_told_so_and_it_had_time_to_object() {
+        let also = |report_age| Testimony { refused: true, ..said(P, 15, report_age) };
+        let convicted = |age, by: &[NodeId]| Verdict::Dead {
+            silent_for: ms(age),
+            evidence: Evidence::Refused(by.iter().copied().collect()),
+        };
+        assert_eq!(refused(15, 6, &[also(1)]), Verdict::Suspected, "it could still answer");
+        assert_eq!(refused(15, 7, &[also(1)]), convicted(15, &[P]));
+        assert_eq!(refused(15, 7, &[also(40)]), Verdict::Suspected, "a stale report does not count");
+        assert_eq!(refused(50, 40, &[said(P, 50, 1)]), Verdict::Suspected, "one is not enough while another lives");
+        assert_eq!(refused(15, 10, &[also(1), said(R, 5, 1)]), Verdict::Suspected, "somebody has heard it since");
+        assert_eq!(refused(200, 190, &[]), Verdict::Suspected, "with nobody to ask");
     }
 }

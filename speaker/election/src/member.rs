@@ -10,12 +10,13 @@
 //! A message is valid when its seal holds, its number is new, and it echoes the session that this node drew for that member. A member that has
 //! just started cannot echo yet; it is answered, so that it can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::claim::ClaimSet;
 use crate::node::{NodeId, short_hash};
+use crate::refusal::Refusals;
 use crate::timing::{HELLO, LONG_SILENT, Timing};
 use crate::vocabulary::{Drop, Settings, words};
 use crate::wire::{Flags, Header, Key, Message, PairKey, Vip, Window};
@@ -61,6 +62,7 @@ pub(crate) struct Member {
     pub(crate) vetoed: Option<Instant>,
     /// When it was found dead, and for how long it had not been heard then.
     pub(crate) down: Option<(Instant, Duration)>,
+    pub(crate) refusals: Refusals,
     period: Duration,
     dead: Duration,
 
@@ -112,6 +114,8 @@ pub(crate) struct Report {
     pub(crate) your_age: Option<Duration>,
     pub(crate) your_seq: u64,
     pub(crate) heard: BTreeMap<NodeId, Duration>,
+    /// Those whose kernel refuses its heartbeats.
+    pub(crate) refused: BTreeSet<NodeId>,
 }
 
 /// What opening a datagram found.
@@ -141,6 +145,7 @@ impl Member {
             suspected: false,
             vetoed: None,
             down: None,
+            refusals: Refusals::default(),
             period: timing.heartbeat(),
             dead: timing.dead(),
             from: None,
@@ -223,6 +228,7 @@ impl Member {
         self.silent_since = now;
         (self.rebased, self.suspected) = (false, false);
         (self.vetoed, self.down) = (None, None);
+        self.refusals.refute(now);
         self.flags = flags;
         self.health = Health::Up;
     }

@@ -9,6 +9,7 @@ use crate::election::Election;
 use crate::member::{Health, Report, Urge};
 use crate::node::NodeId;
 use crate::owner::Lost;
+use crate::refusal::Refusals;
 use crate::vocabulary::{Drop, Evidence, Observed};
 use crate::wire::{Claims, Flags, Header, Heartbeat, Message, Vip};
 
@@ -55,6 +56,8 @@ impl Election {
         let Some(member) = self.members.get_mut(&node) else { return };
         let (silent_for, alive) = (member.age(now), member.counts());
         (member.health, member.report, member.digest) = (Health::Down, None, 0);
+        // It was right to say that nobody listened.
+        member.refusals = Refusals::default();
         if alive {
             self.report(Observed::MemberDown { node, silent_for, evidence: Evidence::Restarted });
         }
@@ -112,8 +115,14 @@ impl Election {
             // It sees in the answer that its claims have not come, and sends them again.
             member.urge = member.urge.max(Urge::Answer);
         }
+        let refused: BTreeSet<_> =
+            heartbeat.heard.iter().filter(|heard| heard.refused).map(|heard| heard.node).collect();
         let heard = heartbeat.heard.into_iter().map(|heard| (heard.node, heard.age)).collect();
-        member.report = Some(Report { at: now, your_age: heartbeat.your_age, your_seq: heartbeat.your_seq, heard });
+        let (your_age, your_seq) = (heartbeat.your_age, heartbeat.your_seq);
+        member.report = Some(Report { at: now, your_age, your_seq, heard, refused: refused.clone() });
+        for node in refused {
+            self.ask_whether_refused(now, node);
+        }
     }
 
     /// Applies part of a member's claims, in whatever order the parts come: of each address the newest message decides.

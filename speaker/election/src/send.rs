@@ -157,7 +157,10 @@ impl Election {
             heard.sort_by_key(|(_, member, _)| (!member.suspected, member.claims.len() == 0));
             heard.truncate(Heartbeat::MOST_HEARD);
         }
-        let heard = heard.into_iter().map(|(node, _, age)| Heard { node, age }).collect();
+        let heard = heard
+            .into_iter()
+            .map(|(node, member, age)| Heard { node, age, refused: member.refusals.convince(now) })
+            .collect();
         let timing = self.timing();
         let member = self.members.get(&receiver);
         Heartbeat {

@@ -142,6 +142,11 @@ impl Timing {
         self.dead / 2
     }
 
+    /// How long a member that is said not to listen has to prove that it does: longer than its answer to a probe may take, a [`pace`](Self::pace) at most.
+    pub(crate) fn rebuttal(&self) -> Duration {
+        self.heartbeat / 3
+    }
+
     /// How long what was foreseen at a suspicion may take to come true: longer than a node that is alone needs.
     pub(crate) fn foresight(&self) -> Duration {
         self.dead * 10
@@ -162,6 +167,10 @@ pub(crate) const LONG_SILENT: Duration = Duration::from_secs(10);
 /// After this much death a majority agrees to count without the dead one. Shorter than an operator's repair, longer than a reboot would make
 /// two majorities.
 pub(crate) const FORGET: Duration = Duration::from_secs(60);
+
+/// How long refusals about a member are ignored after one was refuted: forged ones get one try in ten minutes, and that one fails if the member is not
+/// standing still at that very moment.
+pub(crate) const DISTRUST: Duration = Duration::from_secs(600);
 
 /// How long a claim waits for an address that its owner gave up as unwanted: the news that it is unwanted may not have come everywhere.
 pub(crate) const UNWANTED_WAIT: Duration = Duration::from_secs(1);

@@ -76,6 +76,12 @@ pub enum Event<'a> {
     /// or as rarely as is cheap, and in answer to [`Action::AskNeighbours`]; only signs that go on for `T_dead`, without a gap of three, are a
     /// witness.
     Neighbour,
+    /// A host's kernel answered a heartbeat that nobody listens there (ICMP port unreachable). To be delivered after all datagrams that have come; anybody can
+    /// forge it, so it is a hint.
+    Refused {
+        /// Where the heartbeat had been sent.
+        by: SocketAddr,
+    },
     /// What [`Action::Prepare`] asked for is in force for these addresses.
     Prepared(&'a [IpAddr]),
     /// This speaker is about to stop: hand everything over, then say [`Action::Left`].
@@ -315,6 +321,8 @@ pub enum Observed {
 pub enum Evidence {
     /// This node and these others measured its silence themselves.
     Observers(BTreeMap<NodeId, Duration>),
+    /// Its kernel says that nobody listens there, to this node and to these others.
+    Refused(BTreeSet<NodeId>),
     /// No other speaker is heard at all, and something else on the segment is.
     Alone,
     /// It said that it leaves.

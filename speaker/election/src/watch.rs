@@ -94,7 +94,9 @@ impl Election {
         let silent: Vec<_> = self
             .members
             .iter()
-            .filter(|(_, member)| member.counts() && member.age(now) > member.suspect_after())
+            .filter(|(_, member)| {
+                member.counts() && (member.age(now) > member.suspect_after() || member.refusals.any())
+            })
             .map(|(node, _)| *node)
             .collect();
         for node in silent {
@@ -117,6 +119,7 @@ impl Election {
                     .as_ref()
                     .map_or(Duration::MAX, |report| now.saturating_duration_since(report.at)),
                 said: other.report.as_ref().and_then(|report| report.heard.get(&silent).copied()),
+                refused: other.report.as_ref().is_some_and(|report| report.refused.contains(&silent)),
             })
             .collect();
         judge(&Case {
@@ -124,6 +127,8 @@ impl Election {
             dead: member.dead(),
             age: member.age(now),
             deaf: member.vetoed.is_some(),
+            refused_for: member.refusals.convincing_for(now),
+            accused: member.refusals.any(),
             testimonies: &testimonies,
             alone_allowed: self.is_alone_allowed(now),
         })

@@ -63,6 +63,8 @@ pub(super) struct Thread {
     fates: BTreeMap<IpAddr, Fate>,
     /// Addresses that were to be prepared for and need nothing.
     unneeded: Vec<IpAddr>,
+    /// Hosts whose kernel has just given a sign of life.
+    living: BTreeSet<IpAddr>,
     heartbeat: Option<(SocketAddr, UdpSocket)>,
     sockets: BTreeMap<(InterfaceIndex, Neighbour), PacketSocket>,
     groups: Groups,
@@ -97,6 +99,7 @@ impl Thread {
             changed: false,
             fates: BTreeMap::new(),
             unneeded: Vec::new(),
+            living: BTreeSet::new(),
             heartbeat: None,
             sockets: BTreeMap::new(),
             groups: Groups::default(),
@@ -111,12 +114,15 @@ impl Thread {
         }
         let mut buffer = [0; 2048];
         loop {
-            self.sleep();
+            let complaints = self.sleep();
             let now = Instant::now();
             if self.take_commands(now) == Flow::End {
                 return;
             }
             self.take_heartbeats(now, &mut buffer);
+            if complaints {
+                self.take_refusals(now);
+            }
             self.take_ready(now);
             self.election.handle(now, ElectionEvent::Tick);
             self.settle(now);
@@ -127,8 +133,8 @@ impl Thread {
         }
     }
 
-    /// Waits for a message, a command or the next deadline.
-    fn sleep(&mut self) {
+    /// Waits for a message, a command or the next deadline. Says whether the heartbeat socket has errors to tell of.
+    fn sleep(&mut self) -> bool {
         let before = Instant::now();
         let deadline =
             [self.election.deadline(), self.announcer.deadline(), self.moves.deadline()].into_iter().flatten().min();
@@ -139,6 +145,8 @@ impl Thread {
         let mut polled: Vec<_> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted or failed wait only means an early look.
         let ready = ppoll(&mut polled, Some(TimeSpec::from_duration(timeout)), None).unwrap_or(0);
+        let heartbeats = polled.get(1).filter(|_| self.heartbeat.is_some()).and_then(PollFd::revents);
+        let complaints = heartbeats.is_some_and(|events| events.contains(PollFlags::POLLERR));
         if ready == 0
             && let Some(deadline) = deadline
         {
@@ -147,6 +155,7 @@ impl Thread {
                 self.tell(News::Late(late));
             }
         }
+        complaints
     }
 
     fn take_commands(&mut self, now: Instant) -> Flow {
@@ -219,9 +228,18 @@ impl Thread {
                     self.election.handle(now, ElectionEvent::Datagram { from, bytes: &buffer[..length] });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // ICMP errors of earlier sends come back here: a peer that is down. Its silence says so already.
+                // ICMP errors of earlier sends come back here too; which, is asked below.
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Hears whose kernel says that nobody listens there: after the datagrams, since one of those may prove the contrary.
+    fn take_refusals(&mut self, now: Instant) {
+        let Some((_, socket)) = &self.heartbeat else { return };
+        for by in heartbeat::refusals(socket, TURN) {
+            self.election.handle(now, ElectionEvent::Refused { by });
+            self.living.insert(by.ip());
         }
     }
 
@@ -269,8 +287,7 @@ impl Thread {
         match action {
             ElectionAction::Send { to, datagram } => {
                 if let Some((_, socket)) = &self.heartbeat {
-                    // A heartbeat that cannot be sent is one that is lost.
-                    let _ = socket.send_to(&datagram, to);
+                    heartbeat::send(socket, &datagram, to);
                 }
             }
             ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
@@ -332,6 +349,14 @@ impl Thread {
         self.fates.extend(fate);
     }
 
+    /// The kernel at a node's address gave a sign of life.
+    fn kernel_answered(&mut self, host: IpAddr) {
+        let Some(orders) = &self.orders else { return };
+        if let Some((node, _)) = orders.members.iter().find(|(_, member)| member.ip() == host) {
+            self.moves.answered(*node);
+        }
+    }
+
     /// A node's address of the same family.
     fn home(&self, node: NodeId, ip: IpAddr) -> Option<IpAddr> {
         let nodes = self.orders.as_ref()?.nodes.get(&node)?;
@@ -347,6 +372,9 @@ impl Thread {
 
     /// Asks the kernels of earlier owners whether they live, and does what follows from it.
     fn follow(&mut self, now: Instant) {
+        for host in std::mem::take(&mut self.living) {
+            self.kernel_answered(host);
+        }
         let fates = self.moves.tick(now);
         self.fates.extend(fates);
         self.decide(now);
@@ -393,10 +421,8 @@ impl Thread {
                     Ok((bytes, received)) => {
                         if self.orders.as_ref().is_some_and(|orders| is_neighbour(orders, *interface, bytes)) {
                             self.election.handle(now, ElectionEvent::Neighbour);
-                        } else if let (Some(host), Some(orders)) = (answering(bytes), &self.orders)
-                            && let Some((node, _)) = orders.members.iter().find(|(_, member)| member.ip() == host)
-                        {
-                            self.moves.answered(*node);
+                        } else if let Some(host) = answering(bytes) {
+                            self.living.insert(host);
                         }
                         self.announcer.handle(now, L2Event::Frame { interface: *interface, received, bytes });
                     }

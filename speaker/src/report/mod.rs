@@ -164,6 +164,7 @@ impl Reporter {
                 self.metrics.member_down();
                 let (reason, observers) = match &evidence {
                     Evidence::Observers(others) => ("observers", others.keys().map(|node| self.name(*node)).collect()),
+                    Evidence::Refused(others) => ("refused", others.iter().map(|node| self.name(*node)).collect()),
                     Evidence::Alone => ("alone", Vec::new()),
                     Evidence::Left => ("left", Vec::new()),
                     Evidence::Restarted => ("restarted", Vec::new()),

@@ -1,6 +1,6 @@
 //! The question of ownership, asked of one machine that two members talk to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -51,7 +51,13 @@ fn hear(election: &mut Election, now: Instant, nodes: &[NodeId]) {
         let member = election.members.get_mut(node).unwrap();
         member.hear(now, Flags::default());
         let your_age = Some(Duration::ZERO);
-        member.report = Some(crate::member::Report { at: now, your_age, your_seq: 0, heard: BTreeMap::new() });
+        member.report = Some(crate::member::Report {
+            at: now,
+            your_age,
+            your_seq: 0,
+            heard: BTreeMap::new(),
+            refused: BTreeSet::new(),
+        });
         member.digest = member.claims.digest();
     }
 }

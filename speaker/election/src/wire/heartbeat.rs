@@ -1,7 +1,7 @@
 //! HEARTBEAT: I live, this is whom I hear, this is what I hold.
 //!
 //! ```text
-//! heartbeat_us u32 | dead_us u32 | claims u64 | your_claims u64 | your_age_us u32 | your_seq u64 | count u16 | (node u64, age_us u32)*
+//! heartbeat_us u32 | dead_us u32 | claims u64 | your_claims u64 | your_age_us u32 | your_seq u64 | count u16 | (node u64, age_us u31, refused u1)*
 //! ```
 
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(crate) struct Heartbeat {
 pub(crate) struct Heard {
     pub(crate) node: NodeId,
     pub(crate) age: Duration,
+    /// Its kernel refuses the sender's heartbeats: nobody listens there.
+    pub(crate) refused: bool,
 }
 
 impl Heartbeat {
@@ -41,6 +43,7 @@ impl Heartbeat {
     /// How many a message holds.
     pub(crate) const MOST_HEARD: usize = (MAX_BODY - Self::FIXED) / Self::ITEM;
     const NEVER: u32 = u32::MAX;
+    const REFUSED: u32 = 1 << 31;
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&micros(self.heartbeat).to_le_bytes());
@@ -51,9 +54,10 @@ impl Heartbeat {
         out.extend_from_slice(&self.your_seq.to_le_bytes());
         let heard = &self.heard[..self.heard.len().min(Self::MOST_HEARD)];
         put_count(out, heard.len());
-        for Heard { node, age } in heard {
+        for Heard { node, age, refused } in heard {
             out.extend_from_slice(&node.0.to_le_bytes());
-            out.extend_from_slice(&micros(*age).to_le_bytes());
+            let age = micros(*age).min(!Self::REFUSED);
+            out.extend_from_slice(&(age | if *refused { Self::REFUSED } else { 0 }).to_le_bytes());
         }
     }
 
@@ -68,7 +72,9 @@ impl Heartbeat {
                 .map(|age| Duration::from_micros(age.into())),
             your_seq: reader.u64()?,
             heard: reader.list(Self::ITEM, |reader| {
-                Some(Heard { node: NodeId(reader.u64()?), age: Duration::from_micros(reader.u32()?.into()) })
+                let (node, age) = (NodeId(reader.u64()?), reader.u32()?);
+                let refused = age & Self::REFUSED != 0;
+                Some(Heard { node, age: Duration::from_micros((age & !Self::REFUSED).into()), refused })
             })?,
         })
     }

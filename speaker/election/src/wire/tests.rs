@@ -45,7 +45,7 @@ proptest! {
 
 #[test]
 fn the_longest_messages_fit() {
-    let heard = vec![Heard { node: NodeId(1), age: Duration::ZERO }; 500];
+    let heard = vec![Heard { node: NodeId(1), age: Duration::ZERO, refused: false }; 500];
     let heartbeat = Heartbeat {
         heartbeat: Duration::ZERO,
         dead: Duration::ZERO,
@@ -99,9 +99,10 @@ prop_compose! {
 prop_compose! {
     fn heartbeat()(
         times in (age(), age()), digests in any::<(u64, u64, u64)>(), your_age in prop::option::of(age()),
-        heard in vec((any::<u64>(), age()), 0..=Heartbeat::MOST_HEARD),
+        heard in vec((any::<u64>(), 0..1_u32 << 31, any::<bool>()), 0..=Heartbeat::MOST_HEARD),
     ) -> Message {
-        let heard = heard.into_iter().map(|(node, age)| Heard { node: NodeId(node), age }).collect();
+        let entry = |(node, us, refused): (u64, u32, bool)| Heard { node: NodeId(node), age: Duration::from_micros(us.into()), refused };
+        let heard = heard.into_iter().map(entry).collect();
         let (claims, your_claims, your_seq) = digests;
         Message::Heartbeat(Heartbeat { heartbeat: times.0, dead: times.1, claims, your_claims, your_age, your_seq, heard })
     }

@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) election: Option<Election>,
     incarnation: u64,
     pub(crate) frozen: bool,
+    /// Without a process, its kernel refuses heartbeats.
+    pub(crate) refuses: bool,
     waiting: Vec<(SocketAddr, Vec<u8>)>,
     wake: Option<Duration>,
     pub(crate) carrier: bool,
@@ -97,6 +99,7 @@ enum Happening {
     Wake(usize, Duration),
     Neighbour(usize),
     Prepared(usize, IpAddr),
+    Refused { to: usize, by: SocketAddr },
     Script(Box<dyn FnOnce(&mut World)>),
 }
 
@@ -156,6 +159,7 @@ impl World {
             election: None,
             incarnation: 1_700_000_000_000,
             frozen: false,
+            refuses: false,
             waiting: Vec::new(),
             wake: None,
             carrier: true,
@@ -220,6 +224,7 @@ impl World {
         let seed = self.dice.draw();
         let node = &mut self.nodes[index];
         node.incarnation += 1 + self.now.as_millis() as u64;
+        node.refuses = false;
         let settings = Settings {
             node: node.id,
             incarnation: node.incarnation,
@@ -239,10 +244,25 @@ impl World {
     pub(crate) fn crash(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         (node.election, node.frozen, node.suspended, node.wake) = (None, false, false, None);
+        node.refuses = false;
         node.owned.clear();
         node.prepared.clear();
         node.waiting.clear();
         self.observe();
+    }
+
+    /// The process ends at once, its kernel goes on.
+    pub(crate) fn kill(&mut self, index: usize) {
+        self.crash(index);
+        self.nodes[index].refuses = true;
+    }
+
+    /// Somebody tells a node that nobody listens at another one.
+    pub(crate) fn forge_refusal(&mut self, to: usize, of: usize) {
+        let by = self.nodes[of].address;
+        if !self.nodes[to].frozen {
+            self.feed(to, Event::Refused { by });
+        }
     }
 
     /// The process stands still; what arrives waits.
@@ -349,6 +369,8 @@ impl World {
                 Happening::Arrive { to, from, bytes } => {
                     let node = &mut self.nodes[to];
                     if !node.carrier {
+                    } else if node.refuses {
+                        self.refuse(to, from);
                     } else if node.frozen {
                         node.waiting.push((from, bytes));
                     } else {
@@ -360,6 +382,11 @@ impl World {
                 Happening::Prepared(index, ip) if self.nodes[index].frozen => {
                     self.push(self.now + ms(1), Happening::Prepared(index, ip));
                 }
+                // Its socket keeps it for later.
+                Happening::Refused { to, by } if self.nodes[to].frozen => {
+                    self.push(self.now + ms(1), Happening::Refused { to, by });
+                }
+                Happening::Refused { to, by } => self.feed(to, Event::Refused { by }),
                 Happening::Prepared(index, ip) => self.feed(index, Event::Prepared(&[ip])),
                 // Planned anew meanwhile.
                 Happening::Wake(index, at) if self.nodes[index].wake != Some(at) => {}
@@ -475,6 +502,24 @@ impl World {
             Action::Report(observed) => News::Saw(observed),
         };
         self.log.push((now, index, news));
+    }
+
+    /// The kernel of a node answers for the process that is not there.
+    fn refuse(&mut self, index: usize, sender: SocketAddr) {
+        let Some(to) = self.nodes.iter().position(|node| node.address == sender) else { return };
+        let by = self.nodes[index].address;
+        if let Some(delay) = self.crosses(index, to) {
+            self.push(self.now + delay, Happening::Refused { to, by });
+        }
+    }
+
+    /// How long one packet takes, if it arrives.
+    fn crosses(&mut self, from: usize, to: usize) -> Option<Duration> {
+        let wire = self.wires.get_mut(&(from, to))?;
+        let (into, out) = wire.burst;
+        wire.bad = if wire.bad { !self.dice.chance(out) } else { self.dice.chance(into) };
+        let lost = wire.cut || wire.bad || self.dice.chance(wire.loss);
+        (!lost).then(|| wire.delay + us(self.dice.below(wire.jitter.as_micros() as u64)))
     }
 
     fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
