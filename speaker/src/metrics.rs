@@ -1,5 +1,7 @@
 //! What the speaker counts. The names of MetalLB where it has the same thing; `herald_` for the rest.
 
+pub(crate) mod bfd;
+
 use crate::net::flows::{Fate, Off};
 use herald_crds::model::ServiceKey;
 use prometheus_client::{

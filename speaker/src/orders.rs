@@ -112,6 +112,7 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         addresses,
         interfaces,
         peers,
+        bfd: BTreeMap::new(),
     })
 }
 

@@ -9,7 +9,7 @@
 
 use crate::{
     args::Args,
-    metrics::Metrics,
+    metrics::{Metrics, bfd},
     net::{
         flows::{Flows, Picked},
         guard::{self, Guarded},
@@ -17,7 +17,7 @@ use crate::{
     },
     node::NodeView,
     orders::{Me, Missing, orders},
-    pulse::{News, Orders, Pulse},
+    pulse::{News, Orders, Pulse, bfd::Bfd},
     report::{Reporter, events::Events},
     source::{self, Picture, key::Place},
 };
@@ -61,6 +61,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&args.node_name, &mut registry));
+    let bfd_metrics = bfd::Metrics::new(&mut registry);
     let readiness = Readiness::new(&["configuration", "heartbeat key", "node address"]);
     serve(&args, readiness.clone(), registry);
 
@@ -102,7 +103,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let election = Election::new(settings, Instant::now());
     let drain = Duration::from_secs(args.drain.into());
-    let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), drain)?;
+    let (bfd, _peer_states) = Bfd::new(seed()?, bfd_metrics);
+    let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
     let events = Events::start(client, args.pod_name.clone());
     let (guarded, wanted) = watch::channel(Guarded::default());
     let guard = tokio::spawn(guard::keep(wanted));

@@ -1,5 +1,6 @@
 //! Every raw socket, socket option, netlink and nftables call of the speaker. Nothing here decides; nothing elsewhere opens a socket.
 
+pub(crate) mod bfd;
 pub(crate) mod flows;
 pub(crate) mod group;
 pub(crate) mod guard;

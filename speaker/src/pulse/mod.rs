@@ -1,12 +1,12 @@
-//! The real-time thread: heartbeats, ARP and NDP, and the two machines that decide about them.
+//! The real-time thread: heartbeats, ARP, NDP and BFD, and the machines that decide about them.
 //!
-//! One thread owns the heartbeat socket, the packet sockets, the election and the announcer, under SCHED_FIFO where that is
+//! One thread owns the heartbeat socket, the packet sockets, the election, the announcer and BFD, under SCHED_FIFO where that is
 //! allowed, so that nothing else in the process can delay them. The rest of the speaker talks to it in whole values:
 //!
 //! ```text
 //!   tokio  -- Orders (what is wanted, whole) | Leave -->  pulse  -- News (what happened) -->  tokio
 //!
-//!   each wake-up:  orders -> heartbeats -> election -> who owns what -> fate of connections -> frames -> announcer -> transmit
+//!   each wake-up:  orders -> heartbeats -> election -> who owns what -> fate of connections -> bfd -> frames -> announcer -> transmit
 //! ```
 //!
 //! Heartbeats come before frames: a node that was frozen first learns that it lost its addresses and only then looks at
@@ -15,6 +15,7 @@
 //! The fate of an address's connections is in force in the kernel before the address is claimed, and so before anybody learns the new owner: a segment that came
 //! first would be bound to some endpoint, which resets it. The election says early what is likely to come, the flows' thread when it is ready.
 
+pub(crate) mod bfd;
 mod moves;
 mod thread;
 
@@ -58,6 +59,8 @@ pub(crate) struct Orders {
     pub(crate) witnesses: BTreeSet<IpAddr>,
     /// Ethernet addresses of the other nodes.
     pub(crate) peers: BTreeSet<herald_l2::MacAddr>,
+    /// The BFD sessions that BGP peers ask for.
+    pub(crate) bfd: BTreeMap<herald_bfd::Path, herald_bfd::Settings>,
 }
 
 /// One address: who may own it, and on which of this node's interfaces it would be answered.
@@ -85,6 +88,8 @@ pub(crate) enum News {
     Election(herald_election::Observed),
     /// The announcer saw or did something.
     Layer2(herald_l2::Observed),
+    /// A BFD session changed.
+    Bfd(herald_bfd::Observed),
     /// The thread woke up this long after it wanted to.
     Late(Duration),
     /// A system call failed; the thread goes on.
@@ -118,6 +123,7 @@ impl Pulse {
     pub(crate) fn start(
         election: Election,
         announcer: herald_l2::Announcer,
+        bfd: bfd::Bfd,
         drain: Duration,
     ) -> io::Result<(Self, Flows, news::Receiver<News>)> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
@@ -126,7 +132,7 @@ impl Pulse {
         let (addresses, ready) = mpsc::channel();
         let flows = Flows::start(drain, Done { addresses, wake: Arc::clone(&wake) }, outbox.clone())?;
         let moves = moves::Moves::new(drain);
-        let machines = thread::Machines { election, announcer, moves };
+        let machines = thread::Machines { election, announcer, bfd, moves };
         let inboxes = thread::Inboxes { commands: inbox, ready, wake: Arc::clone(&wake) };
         let thread = thread::Thread::new(machines, flows.clone(), inboxes, outbox);
         Builder::new().name("pulse".to_owned()).spawn(move || thread.run())?;

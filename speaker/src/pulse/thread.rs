@@ -1,6 +1,10 @@
 //! The thread's loop.
 
-use super::{Command, News, Orders, moves::Moves};
+use super::{
+    Command, News, Orders,
+    bfd::{Bfd, Said},
+    moves::Moves,
+};
 use crate::net::{
     flows::{Fate, Flows},
     group::Groups,
@@ -35,6 +39,7 @@ const NOTABLE: Duration = Duration::from_millis(5);
 pub(super) struct Machines {
     pub(super) election: Election,
     pub(super) announcer: Announcer,
+    pub(super) bfd: Bfd,
     pub(super) moves: Moves,
 }
 
@@ -49,6 +54,9 @@ pub(super) struct Inboxes {
 pub(super) struct Thread {
     election: Election,
     announcer: Announcer,
+    bfd: Bfd,
+    /// Whether the election has handed everything over.
+    left: bool,
     moves: Moves,
     flows: Flows,
     inboxes: Inboxes,
@@ -84,10 +92,12 @@ impl Thread {
         inboxes: Inboxes,
         news: tokio::sync::mpsc::Sender<News>,
     ) -> Self {
-        let Machines { election, announcer, moves } = machines;
+        let Machines { election, announcer, bfd, moves } = machines;
         Self {
             election,
             announcer,
+            bfd,
+            left: false,
             moves,
             flows,
             inboxes,
@@ -126,6 +136,7 @@ impl Thread {
             self.take_ready(now);
             self.election.handle(now, ElectionEvent::Tick);
             self.settle(now);
+            self.watch_peers(now, &mut buffer);
             self.take_frames(now, &mut buffer);
             self.follow(now);
             self.announcer.handle(now, L2Event::Tick);
@@ -136,12 +147,14 @@ impl Thread {
     /// Waits for a message, a command or the next deadline. Says whether the heartbeat socket has errors to tell of.
     fn sleep(&mut self) -> bool {
         let before = Instant::now();
-        let deadline =
-            [self.election.deadline(), self.announcer.deadline(), self.moves.deadline()].into_iter().flatten().min();
+        let deadlines =
+            [self.election.deadline(), self.announcer.deadline(), self.bfd.deadline(), self.moves.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(IDLE, |deadline| deadline.saturating_duration_since(before)).min(IDLE);
         let descriptors = std::iter::once(self.inboxes.wake.as_fd())
             .chain(self.heartbeat.iter().map(|(_, socket)| socket.as_fd()))
-            .chain(self.sockets.values().map(AsFd::as_fd));
+            .chain(self.sockets.values().map(AsFd::as_fd))
+            .chain(self.bfd.descriptors());
         let mut polled: Vec<_> = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // An interrupted or failed wait only means an early look.
         let ready = ppoll(&mut polled, Some(TimeSpec::from_duration(timeout)), None).unwrap_or(0);
@@ -164,7 +177,10 @@ impl Thread {
         loop {
             match self.inboxes.commands.try_recv() {
                 Ok(Command::Orders(orders)) => newest = Some(orders),
-                Ok(Command::Leave) => self.election.handle(now, ElectionEvent::Leave),
+                Ok(Command::Leave) => {
+                    self.election.handle(now, ElectionEvent::Leave);
+                    self.bfd.leave(now);
+                }
                 Err(mpsc::TryRecvError::Empty) => break,
                 Err(mpsc::TryRecvError::Disconnected) => return Flow::End,
             }
@@ -186,6 +202,7 @@ impl Thread {
             },
         );
         self.election.handle(now, ElectionEvent::Link(orders.link));
+        self.bfd.order(now, &orders.bfd);
         self.orders = Some(orders);
         // The announcer hears of it in `settle`, when the election has said what this node still owns.
         self.changed = true;
@@ -310,7 +327,7 @@ impl Thread {
             }
             ElectionAction::AskNeighbours => self.ask(),
             ElectionAction::Report(observed) => self.tell(News::Election(observed)),
-            ElectionAction::Left => self.tell(News::Left),
+            ElectionAction::Left => self.left = true,
             // Seen to already: only connections need them.
             ElectionAction::Prepare { .. } | ElectionAction::Withdraw { .. } => {}
         }
@@ -412,6 +429,21 @@ impl Thread {
         };
         self.announcer.set(now, wanted);
         self.transmit();
+    }
+
+    /// Runs BFD. Once the peers know that it ends, and everything else is handed over, the process may end.
+    fn watch_peers(&mut self, now: Instant, buffer: &mut [u8]) {
+        self.bfd.run(now, buffer);
+        for said in self.bfd.said() {
+            self.tell(match said {
+                Said::Observed(observed) => News::Bfd(observed),
+                Said::Failed { what, error } => News::Failed { what, error },
+            });
+        }
+        if self.left && self.bfd.idle() {
+            self.left = false;
+            self.tell(News::Left);
+        }
     }
 
     fn take_frames(&mut self, now: Instant, buffer: &mut [u8]) {

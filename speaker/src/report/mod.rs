@@ -1,5 +1,6 @@
 //! Tells people what happened: logs, metrics and events. Nothing reads them back.
 
+mod bfd;
 pub(crate) mod events;
 
 use crate::{
@@ -115,6 +116,7 @@ impl Reporter {
             }
             News::Election(observed) => self.election(observed),
             News::Layer2(observed) => self.layer2(observed),
+            News::Bfd(observed) => bfd::tell(observed),
             News::Late(late) => {
                 self.metrics.late(late);
                 tracing::debug!(late_ms = millis(late), "pulse thread woke up late");
