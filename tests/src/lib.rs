@@ -16,4 +16,5 @@ pub mod pki;
 pub mod pods;
 pub mod probe;
 pub mod process;
+pub mod router;
 pub mod wire;
