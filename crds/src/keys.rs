@@ -67,6 +67,8 @@ pub const NODE_NAME_LABEL: &str = "metallb.io/node-name";
 pub const HERALD_GROUP: &str = "heraldlb.io";
 /// Pool annotation: how long the addresses of a deleted Service are kept for one of the same name, as `24h`, `90m` or `30s`.
 pub const RETAIN_ANNOTATION: &str = "heraldlb.io/retain-addresses";
+/// Pool annotation: how many of its addresses a namespace may hold at once, as `team-a=5,*=10`.
+pub const QUOTAS_ANNOTATION: &str = "heraldlb.io/namespace-quotas";
 /// Service and pool annotation: `true` makes the webhook refuse to delete it.
 pub const PROTECTION_ANNOTATION: &str = "heraldlb.io/deletion-protection";
 /// Label of the AddressReservations that the controller writes: what for.

@@ -401,3 +401,43 @@ fn reserved_addresses_go_to_those_they_are_kept_for() {
     it.shows("one/web", &[], None);
     lab.kubectl(&["delete", "addressreservations", "--all", "-n=herald-system"]).unwrap();
 }
+
+#[test]
+fn a_namespace_holds_no_more_of_a_pool_than_its_quota_and_a_lower_one_takes_nothing_away() {
+    let lab = lab();
+    let mut it = Story::on(&lab);
+    it.pools.push("limited".to_owned());
+    lab.apply("config/samples/limited-pool.yaml").unwrap();
+    let from = [(POOL, "limited")];
+    it.service("two/first", &from, "", &[80]);
+    it.shows("two/first", &["10.66.121.0"], Some("limited"));
+    it.service("two/second", &from, "", &[80]);
+    it.is_told("two/second", "no available IPs in pool limited: the namespace holds 1 of its quota of 1");
+    it.service("two/third", &[(WANTED, "10.66.121.7")], "", &[80]);
+    it.is_told("two/third", "the namespace holds 1 of its quota of 1");
+    it.service("one/web", &from, "", &[80]);
+    it.shows("one/web", &["10.66.121.1"], Some("limited"));
+    it.service("one/more", &from, "", &[80]);
+    it.shows("one/more", &["10.66.121.2"], Some("limited"));
+
+    // Lowered below what is in use, and counted anew by other controllers: nothing is taken, nothing more is given.
+    let annotate = |quotas: &str| {
+        let note = format!("heraldlb.io/namespace-quotas={quotas}");
+        let words = ["annotate", "--overwrite", "ipaddresspool", "limited", "-n=herald-system", &note];
+        lab.kubectl(&words).unwrap();
+    };
+    annotate("*=1");
+    lab.kubectl(&["rollout", "restart", "deployment/controller", "-n=herald-system"]).unwrap();
+    lab.kubectl(&["rollout", "status", "deployment/controller", "-n=herald-system", "--timeout=60s"]).unwrap();
+    it.service("one/next", &from, "", &[80]);
+    it.is_told("one/next", "the namespace holds 2 of its quota of 1");
+    it.shows("one/web", &["10.66.121.1"], Some("limited"));
+    it.shows("one/more", &["10.66.121.2"], Some("limited"));
+
+    // What is given up goes to who waits, and so does what a higher quota allows.
+    it.delete("two/first");
+    it.delete("two/third");
+    it.shows("two/second", &["10.66.121.0"], Some("limited"));
+    annotate("one=3");
+    it.shows("one/next", &["10.66.121.3"], Some("limited"));
+}

@@ -11,7 +11,7 @@
 
 use herald_allocator::{Book, plan, plan_one};
 use herald_crds::model::{
-    Family, FamilyPolicy, Pool, Port, Protocol, Range, Service, ServiceKey, ServiceKind, TrafficPolicy,
+    Family, FamilyPolicy, Pool, Port, Protocol, Quotas, Range, Service, ServiceKey, ServiceKind, TrafficPolicy,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -96,6 +96,7 @@ fn book() -> Book {
         auto_assign: true,
         avoid_buggy_ips: false,
         allocation: None,
+        quotas: Quotas::default(),
     };
     let mut book = Book::new();
     book.set_pools(&BTreeMap::from([(pool.name.clone(), pool)]), false);

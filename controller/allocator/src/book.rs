@@ -10,13 +10,17 @@
 //!   leaving   by Service: what it lost or gave up, until its status is known to say so
 //!   users     by address: who holds it, or is leaving it
 //!   shared    by sharing key: the addresses held under it
+//!   tallies   by pool that limits namespaces: how many addresses each of them uses
 //!   reserve   by name: what is kept for whom; those addresses are not among the free ones
 //! ```
 //!
 //! An address that is taken from a Service is free only once [`Book::settle`] confirms that the status no longer shows it, so that two
 //! Services never show one address, not even for the moment between two writes.
 
+mod quota;
 mod reserve;
+
+pub(crate) use quota::Room;
 
 use crate::{
     order,
@@ -78,6 +82,7 @@ pub struct Book {
     users: BTreeMap<IpAddr, Vec<Arc<ServiceKey>>>,
     shared: HashMap<String, BTreeSet<IpAddr>>,
     reservations: BTreeMap<String, Reservation>,
+    tallies: quota::Tallies,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +130,7 @@ impl Book {
             self.index(name, fresh);
         }
         self.count_services();
+        self.recount();
         true
     }
 
@@ -311,7 +317,8 @@ impl Book {
     fn use_(&mut self, key: &Arc<ServiceKey>, ip: IpAddr, terms: Option<&Terms>) {
         let users = self.users.entry(ip).or_default();
         let first = users.is_empty();
-        if let Err(at) = users.binary_search(key) {
+        let place = users.binary_search(key);
+        if let Err(at) = place {
             users.insert(at, key.clone());
         }
         if let Some(terms) = terms {
@@ -320,12 +327,16 @@ impl Book {
         if first {
             self.mark(ip, Shelf::take);
         }
+        if place.is_err() {
+            self.tally(key, ip, true);
+        }
     }
 
     fn unuse(&mut self, key: &Arc<ServiceKey>, ip: IpAddr, terms: Option<&Terms>) {
         let Some(users) = self.users.get_mut(&ip) else { return };
+        let before = users.len();
         users.retain(|user| user != key);
-        let last = users.is_empty();
+        let (last, was_user) = (users.is_empty(), users.len() != before);
         let my_key = terms.map(|terms| &terms.key);
         let alone = !self.users.get(&ip).into_iter().flatten().any(|user| {
             let theirs = self.terms_of(user, ip);
@@ -335,6 +346,9 @@ impl Book {
             self.users.remove(&ip);
             let reserved = self.covering(ip).next().is_some();
             self.mark(ip, |shelf, position| shelf.give(position, reserved));
+        }
+        if was_user {
+            self.tally(key, ip, false);
         }
         if let Some(terms) = terms.filter(|_| alone)
             && let Some(ips) = self.shared.get_mut(&terms.key)

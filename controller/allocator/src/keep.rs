@@ -1,11 +1,10 @@
 //! What a Service may keep of what it holds.
 //!
 //! All of its addresses must lie in one pool that admits it, be of families that it has, and be shared only with those who agree. What does
-//! not, goes; what does, stays. While an object is set aside because of a configuration error, addresses outside all pools stay too.
+//! not, goes; what does, stays. A pool whose selectors match no namespace at all admits nobody and still takes nothing away. While an object is set aside because of a configuration error, addresses outside all pools stay too.
 
 use crate::{
     book::{Assignment, Book},
-    pick::admits,
     refusal::Families,
     share::{Clash, Terms},
 };
@@ -63,7 +62,9 @@ impl Held {
                     ReleaseReason::FamilyChanged
                 }
                 Some(other) if pool.is_some_and(|pool| pool.name != other.name) => ReleaseReason::SeveralPools,
-                Some(other) if !admits(other, service) => ReleaseReason::NotAdmitted { pool: other.name.clone() },
+                Some(other) if !other.lets_keep(&service.key.namespace, &service.labels) => {
+                    ReleaseReason::NotAdmitted { pool: other.name.clone() }
+                }
                 Some(other) => match clash(ip) {
                     Some(clash) => ReleaseReason::Clash(clash),
                     None => {

@@ -9,7 +9,7 @@
 //! ```
 
 use crate::{
-    book::{Assignment, Book},
+    book::{Assignment, Book, Room},
     refusal::{Families, Lack, NotAllowed, Refusal},
     share::Terms,
 };
@@ -67,6 +67,12 @@ fn exactly(requested: &[IpAddr], service: &Service, families: Families, book: &B
         if let Some(clash) = book.clash(*ip, terms.as_ref(), &service.key) {
             return Err(Refusal::InUse { ip: *ip, service: service.key.to_string(), clash });
         }
+    }
+    let new = ips.iter().filter(|ip| !book.counts_already(**ip, &service.key)).count();
+    if let Some(Room { left, used, quota }) = book.room(&pool.name, service)
+        && new > left as usize
+    {
+        return Err(Refusal::Quota { pool: pool.name.clone(), used, quota });
     }
     Ok(Assignment { pool: pool.name.clone(), ips })
 }
@@ -143,15 +149,33 @@ fn choose(
             free.or_else(|| book.first_yielded(&pool.name, family, terms, service))
         }
     };
+    // A namespace that may take nothing new still shares what it has.
+    let within = |pool: &Pool, family, room: Option<Room>| match room {
+        Some(Room { left: 0, .. }) => book.first_counted(&pool.name, family, terms, service),
+        _ => fit(pool, family),
+    };
     let single = |family| {
-        pools.iter().find_map(|pool| Some(Assignment { pool: pool.name.clone(), ips: vec![fit(pool, family)?] }))
+        pools.iter().find_map(|pool| {
+            let ip = within(pool, family, book.room(&pool.name, service))?;
+            Some(Assignment { pool: pool.name.clone(), ips: vec![ip] })
+        })
+    };
+    let double = |pool: &Pool| {
+        let room = book.room(&pool.name, service);
+        let first = within(pool, Family::V4, room)?;
+        let rest = room.map(|room| room.after(!book.counts_already(first, &service.key)));
+        if let Some(second) = within(pool, Family::V6, rest) {
+            return Some(vec![first, second]);
+        }
+        let shared = book.first_counted(&pool.name, Family::V4, terms, service).filter(|_| room.is_some())?;
+        Some(vec![shared, within(pool, Family::V6, room)?])
     };
     let (found, needed): (_, &[Family]) = match families {
         Families::One(Family::V4) => (single(Family::V4), &[Family::V4]),
         Families::One(Family::V6) => (single(Family::V6), &[Family::V6]),
         Families::Both { primary, required } => {
             let both = pools.iter().find_map(|pool| {
-                let ips = vec![fit(pool, Family::V4)?, fit(pool, Family::V6)?];
+                let ips = double(pool)?;
                 Some(Assignment { pool: pool.name.clone(), ips })
             });
             let found = match both {
@@ -163,7 +187,9 @@ fn choose(
     };
     found.ok_or_else(|| {
         let lack = |pool: &Pool| {
-            needed.iter().find(|family| fit(pool, **family).is_none()).map(|family| lack_of(pool, *family))
+            let missing = needed.iter().find(|family| fit(pool, **family).is_none());
+            let full = || book.room(&pool.name, service).map(|Room { used, quota, .. }| Lack::Quota { used, quota });
+            missing.map(|family| lack_of(pool, *family)).or_else(full)
         };
         pools.iter().filter_map(|pool| Some((pool.name.clone(), lack(pool)?))).collect()
     })

@@ -16,11 +16,11 @@
 //! tries to add the missing family.
 
 use crate::{
-    book::{Assignment, Book, Effect},
+    book::{Assignment, Book, Effect, Room},
     keep::{Held, Keepable, ReleaseReason},
     order,
     pick::{lack_of, pick},
-    refusal::{Families, Refusal},
+    refusal::{Families, Lack, Refusal},
     share::Terms,
 };
 use herald_crds::model::{Family, FamilyPolicy, Service, ServiceKey, ServiceKind};
@@ -204,7 +204,9 @@ fn go_on(
         };
     };
     let terms = Terms::of(service);
-    if let Some(ip) = additional(&kept.pool, missing, terms.as_ref(), service, book) {
+    let costs = kept.ips.iter().any(|ip| !book.counts_already(*ip, &service.key));
+    let room = book.room(&kept.pool, service).map(|room| room.after(costs));
+    if let Some(ip) = additional(&kept.pool, missing, terms.as_ref(), room, service, book) {
         let mut assignment = kept;
         assignment.ips.push(ip);
         assignment.ips.sort();
@@ -217,7 +219,11 @@ fn go_on(
         },
         _ => match book.pools().get(&kept.pool) {
             Some(pool) => {
-                let lack = lack_of(pool, missing);
+                let free = additional(&kept.pool, missing, terms.as_ref(), None, service, book).is_some();
+                let lack = match room {
+                    Some(Room { used, quota, .. }) if free => Lack::Quota { used, quota },
+                    _ => lack_of(pool, missing),
+                };
                 refuse_part(Refusal::NoAdditional { pool: kept.pool.clone(), family: missing, lack }, kept)
             }
             // The pool is out of force; the address stays until that is mended.
@@ -227,7 +233,17 @@ fn go_on(
 }
 
 /// The address that joins what a Service keeps. What is kept for others is taken only where one family is not enough.
-fn additional(pool: &str, family: Family, terms: Option<&Terms>, service: &Service, book: &Book) -> Option<IpAddr> {
+fn additional(
+    pool: &str,
+    family: Family,
+    terms: Option<&Terms>,
+    room: Option<Room>,
+    service: &Service,
+    book: &Book,
+) -> Option<IpAddr> {
+    if let Some(Room { left: 0, .. }) = room {
+        return book.first_counted(pool, family, terms, service);
+    }
     let required = service.family_policy == FamilyPolicy::RequireDualStack;
     let yielded = || required.then(|| book.first_yielded(pool, family, terms, service)).flatten();
     book.first_fit(pool, family, terms, service).or_else(yielded)

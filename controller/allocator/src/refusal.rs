@@ -66,6 +66,15 @@ pub enum Refusal {
         /// The AddressReservation.
         reservation: String,
     },
+    /// The namespace would hold more addresses of the pool than it may.
+    Quota {
+        /// The pool.
+        pool: String,
+        /// How many the namespace uses.
+        used: u32,
+        /// How many it may use.
+        quota: u32,
+    },
     /// Nothing is left of what this Service may use.
     Exhausted {
         /// The pool that was asked for, if one was.
@@ -125,6 +134,13 @@ pub enum Lack {
     Admission,
     /// It gives addresses only to those who ask for it.
     AutoAssign,
+    /// The namespace would hold more of its addresses than it may.
+    Quota {
+        /// How many the namespace uses.
+        used: u32,
+        /// How many it may use.
+        quota: u32,
+    },
 }
 
 impl Families {
@@ -162,6 +178,7 @@ impl Refusal {
             Self::NotAllowed { .. } => "notAllowed",
             Self::InUse { .. } => "inUse",
             Self::Reserved { .. } => "reserved",
+            Self::Quota { .. } => "quota",
             Self::Exhausted { .. } => "exhausted",
             Self::NoAdditional { .. } => "noAdditional",
         }
@@ -202,6 +219,9 @@ impl fmt::Display for Refusal {
             Self::Reserved { ip, reservation } => {
                 write!(f, "[\"{ip}\"] is not allowed in config: AddressReservation {reservation} keeps it for others")
             }
+            Self::Quota { pool, used, quota } => {
+                write!(f, "no available IPs in pool {pool}: {}", Lack::Quota { used: *used, quota: *quota })
+            }
             Self::Exhausted { requested_pool: Some(pool), tried } => {
                 write!(f, "no available IPs in pool {pool}{}", reasons(tried, false))
             }
@@ -241,6 +261,7 @@ impl fmt::Display for Lack {
             Self::Free(family) => write!(f, "no free {family} address"),
             Self::Admission => f.write_str("not for this namespace and these labels"),
             Self::AutoAssign => f.write_str("autoAssign is off"),
+            Self::Quota { used, quota } => write!(f, "the namespace holds {used} of its quota of {quota}"),
         }
     }
 }

@@ -22,15 +22,20 @@ fn pools() -> impl Strategy<Value = Vec<Pool>> {
         &["fd00:1::/127", "10.0.2.0/31"],
         &["10.0.3.254-10.0.4.1"],
     ];
-    let one = (any::<bool>(), any::<bool>(), proptest::option::of((0i64..3, any::<bool>())));
+    let quota = proptest::option::weighted(0.3, 0u32..3);
+    let one = (any::<bool>(), any::<bool>(), proptest::option::of((0i64..3, any::<bool>())), quota);
     (proptest::collection::vec(one, 4), subsequence(vec![0, 1, 2, 3], 0..=4)).prop_map(move |(settings, chosen)| {
         let make = |index: usize| {
-            let (manual, avoid_buggy_ips, allocation) = settings[index];
+            let (manual, avoid_buggy_ips, allocation, quota) = settings[index];
             let name = ["a", "b", "c", "d"][index];
             let base = match allocation {
                 Some((priority, true)) => pinned(name, ranges[index], priority, &["one"]),
                 Some((priority, false)) => pinned(name, ranges[index], priority, &[]),
                 None => pool(name, ranges[index]),
+            };
+            let base = match quota {
+                Some(quota) => limited(&format!("one={quota}"), base),
+                None => base,
             };
             Pool { auto_assign: !manual || index == 0 || index == 2, avoid_buggy_ips, ..base }
         };

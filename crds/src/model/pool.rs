@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::problem::{Kind, Mistakes, Problem, ProblemReason};
+use super::quota::Quotas;
 use super::range::{Family, Range, is_buggy};
 use super::select::{Labels, Selector, compile_all, unique};
 use crate::api::{IPAddressPool, ServiceAllocation};
+use crate::keys::QUOTAS_ANNOTATION;
 
 /// The addresses of one `IPAddressPool` and who may use them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Pool {
     pub avoid_buggy_ips: bool,
     /// Restricts the pool to some Services; nothing means it is for all and serves as a default.
     pub allocation: Option<Allocation>,
+    /// How many addresses a namespace may hold at once.
+    pub quotas: Quotas,
 }
 
 impl Pool {
@@ -34,6 +38,15 @@ impl Pool {
     /// Whether a Service of this namespace and with these labels may use the pool.
     pub fn admits(&self, namespace: &str, labels: &Labels) -> bool {
         self.allocation.as_ref().is_none_or(|allocation| allocation.admits(namespace, labels))
+    }
+
+    /// Whether a Service that holds an address of the pool may keep it: if the pool admits it, and also if its selectors match no namespace at all
+    /// any more. That takes a slip, a label lost or misspelt, and an address in use is not taken away for a slip.
+    pub fn lets_keep(&self, namespace: &str, labels: &Labels) -> bool {
+        self.allocation.as_ref().is_none_or(|allocation| {
+            let nobody = allocation.namespaces.as_ref().is_some_and(BTreeSet::is_empty);
+            allocation.admits(namespace, labels) || nobody && allocation.selects(labels)
+        })
     }
 
     /// Whether the pool is set apart for this Service and so comes before the pools that are for everybody.
@@ -67,6 +80,9 @@ impl Pool {
         let ranges = read_ranges(&object.spec.addresses, &mut mistakes);
         let allocation = object.spec.service_allocation.as_ref();
         let allocation = allocation.map(|written| Allocation::read(written, namespaces, &mut mistakes));
+        let annotations = object.metadata.annotations.as_ref();
+        let quotas = annotations.and_then(|all| all.get(QUOTAS_ANNOTATION));
+        let quotas = Quotas::read(quotas, &mut mistakes);
         mistakes.or(Pool {
             name: name.to_owned(),
             labels: object.metadata.labels.clone().unwrap_or_default(),
@@ -74,6 +90,7 @@ impl Pool {
             auto_assign: object.spec.auto_assign,
             avoid_buggy_ips: object.spec.avoid_buggy_ips,
             allocation,
+            quotas,
         })
     }
 }
@@ -138,8 +155,11 @@ pub struct Allocation {
 impl Allocation {
     /// Whether a Service of this namespace and with these labels may use the pool.
     pub fn admits(&self, namespace: &str, labels: &Labels) -> bool {
-        self.namespaces.as_ref().is_none_or(|names| names.contains(namespace))
-            && (self.service_selectors.is_empty() || self.service_selectors.iter().any(|s| s.matches(labels)))
+        self.namespaces.as_ref().is_none_or(|names| names.contains(namespace)) && self.selects(labels)
+    }
+
+    fn selects(&self, labels: &Labels) -> bool {
+        self.service_selectors.is_empty() || self.service_selectors.iter().any(|s| s.matches(labels))
     }
 
     fn read(written: &ServiceAllocation, namespaces: &BTreeMap<String, Labels>, mistakes: &mut Mistakes) -> Self {

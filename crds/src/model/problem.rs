@@ -104,6 +104,8 @@ pub enum ProblemReason {
     ContradictsAdvertisement,
     /// Its BFD echo does not go together with the IPv6 addresses announced to it.
     EchoWithIpv6,
+    /// A limit of addresses by namespace cannot be read.
+    BadQuota,
     /// The API server holds something under this name that is no object of the kind.
     Unreadable,
     /// Refused on writing only: it is not in Herald's namespace.
@@ -134,6 +136,7 @@ impl ProblemReason {
             Self::BadSecret => "BadSecret",
             Self::ContradictsAdvertisement => "ContradictsAdvertisement",
             Self::EchoWithIpv6 => "EchoWithIPv6",
+            Self::BadQuota => "BadQuota",
             Self::Unreadable => "Unreadable",
             Self::WrongNamespace => "WrongNamespace",
             Self::InUse => "InUse",

@@ -3,7 +3,7 @@
 
 use herald_allocator::{Book, Decision};
 use herald_crds::model::{
-    Allocation, Family, FamilyPolicy, Pool, Port, Protocol, Range, Selector, Service, ServiceKey, ServiceKind,
+    Allocation, Family, FamilyPolicy, Pool, Port, Protocol, Quotas, Range, Selector, Service, ServiceKey, ServiceKind,
     TrafficPolicy,
 };
 use std::{
@@ -27,7 +27,13 @@ pub(crate) fn pool(name: &str, entries: &[&str]) -> Pool {
         auto_assign: true,
         avoid_buggy_ips: false,
         allocation: None,
+        quotas: Quotas::default(),
     }
+}
+
+/// A pool that limits namespaces.
+pub(crate) fn limited(quotas: &str, pool: Pool) -> Pool {
+    Pool { quotas: Quotas::parse(quotas).expect("quotas"), ..pool }
 }
 
 /// A pool set apart for namespaces (none: for all), with a priority.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Quotas;
 
 #[test]
 fn buggy_addresses_are_not_in_a_pool_that_avoids_them() {
@@ -46,5 +47,6 @@ fn pool(entries: &[&str]) -> Pool {
         auto_assign: true,
         avoid_buggy_ips: false,
         allocation: None,
+        quotas: Quotas::default(),
     }
 }
