@@ -41,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 const API_PORT: u16 = 6443;
 
+/// Where etcd answers, inside the control plane's namespace. Plain HTTP, so that tests can store what the API server then shows.
+pub const ETCD: &str = "http://127.0.0.1:2379";
+
 /// What a control plane is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -211,9 +214,9 @@ fn start(settings: &Settings, name: &str, command: Command) -> Result<Process> {
 fn etcd_command(settings: &Settings) -> Command {
     let mut command = settings.namespace.command(settings.binaries.join("etcd"));
     command.arg(format!("--data-dir={}", settings.directory.join("etcd").display()));
+    command.arg(format!("--listen-client-urls={ETCD}"));
+    command.arg(format!("--advertise-client-urls={ETCD}"));
     command.args([
-        "--listen-client-urls=http://127.0.0.1:2379",
-        "--advertise-client-urls=http://127.0.0.1:2379",
         "--listen-peer-urls=http://127.0.0.1:2380",
         "--initial-advertise-peer-urls=http://127.0.0.1:2380",
         "--initial-cluster=default=http://127.0.0.1:2380",
@@ -229,7 +232,7 @@ fn api_server_command(settings: &Settings) -> Command {
     let file = |name: &str| pki.join(name).display().to_string();
     let mut command = settings.namespace.command(settings.binaries.join("kube-apiserver"));
     command.args([
-        "--etcd-servers=http://127.0.0.1:2379".to_owned(),
+        format!("--etcd-servers={ETCD}"),
         format!("--secure-port={API_PORT}"),
         format!("--advertise-address={}", settings.addresses[0]),
         format!("--tls-cert-file={}", file("apiserver.crt")),

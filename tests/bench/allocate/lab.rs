@@ -25,10 +25,12 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::seed;
+
 /// Writes in flight, of the null writer as of Herald's controller.
 pub(crate) const IN_FLIGHT: usize = 16;
-/// Creations in flight when thousands are made: more only wait in the API server.
-const CREATING: usize = 10;
+/// Deletions in flight: more only wait in the API server.
+const DELETING: usize = 10;
 /// For everything that happens sooner or later on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(1);
@@ -139,9 +141,9 @@ impl Lab {
         made.context("creating Services")
     }
 
-    /// Creates many.
-    pub(crate) fn create_many(&self, names: Vec<String>) -> Result<()> {
-        self.create(names, Sort::Bare, CREATING).map(drop)
+    /// Makes many that select no pods, all at once; the first has this number.
+    pub(crate) fn store(&self, names: Vec<String>, first: u32) -> Result<()> {
+        self.cluster.run(async move { seed::services(NAMESPACE, &names, first).await })?
     }
 
     pub(crate) fn delete(&self, names: Vec<String>) -> Result<()> {
@@ -153,7 +155,7 @@ impl Lab {
                         let api = api.clone();
                         async move { api.delete(&name, &DeleteParams::default()).await.map(drop) }
                     })
-                    .buffer_unordered(CREATING)
+                    .buffer_unordered(DELETING)
                     .try_collect::<Vec<()>>()
                     .await
             })?
