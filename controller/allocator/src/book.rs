@@ -211,13 +211,16 @@ impl Book {
         if old.is_some_and(|old| old.assignment == *assignment && old.terms == terms) {
             return Effect::None;
         }
-        // Somebody who could not share before may be able to now.
-        let effect = if old.is_some_and(|old| old.terms != terms) { Effect::Freed } else { Effect::None };
+        let mut effect = Effect::None;
         self.give_up(&service.key);
         let (key, mut leaving) =
             self.leaving.remove_entry(&service.key).unwrap_or_else(|| (Arc::new(service.key.clone()), BTreeMap::new()));
         for ip in &assignment.ips {
             if let Some(old_terms) = leaving.remove(ip) {
+                if old_terms != terms {
+                    // Somebody who could not share before may be able to now.
+                    effect = Effect::Freed;
+                }
                 self.unuse(&key, *ip, old_terms.as_ref());
             }
             self.use_(&key, *ip, terms.as_ref());

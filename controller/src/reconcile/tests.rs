@@ -675,3 +675,27 @@ fn a_reservation_that_cannot_be_read_keeps_nothing_and_is_told_once() {
     cluster.settle(&mut desk);
     assert_eq!(cluster.shown("one/x"), ["10.0.0.0"]);
 }
+
+#[test]
+fn an_address_taken_back_on_other_terms_before_it_was_free_wakes_who_may_share_it_now() {
+    let mut cluster = Cluster::default();
+    let mut desk = desk(&mut cluster, &[("p", "10.0.0.1/32")]);
+    let on = |port: u16, kind: &str| {
+        let mut spec = balancer();
+        spec["ports"] = json!([{ "port": port }]);
+        spec["type"] = json!(kind);
+        spec
+    };
+    cluster.put("one/holder", on(1, "LoadBalancer"), json!({}));
+    cluster.settle(&mut desk);
+    cluster.put("one/waiting", on(1, "LoadBalancer"), json!({ "metallb.io/allow-shared-ip": "k" }));
+    cluster.settle(&mut desk);
+    // Released in the book, still shown by the status: the write that clears it meets a newer version.
+    cluster.put("one/holder", on(2, "ClusterIP"), json!({ "metallb.io/allow-shared-ip": "k" }));
+    desk.learn(Fact::Services(cluster.unseen.pop_front().unwrap()));
+    desk.plan(1);
+    cluster.put("one/holder", on(2, "LoadBalancer"), json!({ "metallb.io/allow-shared-ip": "k" }));
+    cluster.settle(&mut desk);
+    assert_eq!(cluster.shown("one/holder"), ["10.0.0.1"]);
+    assert_eq!(cluster.shown("one/waiting"), ["10.0.0.1"]);
+}
