@@ -1,7 +1,7 @@
 //! The webhooks: is this object what its author means, asked by the API server before it is stored.
 //!
 //! ```text
-//!   POST /validate   AdmissionReview -> the objects as the API server has them now -> judge -> allowed, or every reason why not
+//!   POST /validate   AdmissionReview -> the objects as the API server has them now -> model::admit -> allowed, or every reason why not
 //!   POST /convert    ConversionReview -> every BGPPeer in the version that is asked for
 //! ```
 //!
@@ -13,7 +13,6 @@
 //! Bad bytes get a 400, and an API server that does not list a 503, for which the webhook configuration says what to do.
 
 mod convert;
-mod judge;
 mod review;
 
 use crate::error::say;
@@ -25,8 +24,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use herald_crds::{IPAddressPool, L2Advertisement, keys, model::Config};
-use kube::{Api, Client, api::ListParams, core::DeserializeGuard};
+use herald_crds::{
+    keys,
+    model::{Config, NodeFacts},
+};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, VersionMatch},
+    core::DeserializeGuard,
+};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -50,11 +57,35 @@ impl Source {
         Self { client, namespace: namespace.into() }
     }
 
-    /// The configuration as it is now. What cannot be read is left out, as everywhere.
+    /// The configuration as it is now, without Secrets, which nobody needs here. What cannot be read is left out, as everywhere.
     async fn config(&self) -> kube::Result<Config> {
-        let (pools, l2_advertisements) =
-            futures::try_join!(self.list::<IPAddressPool>(), self.list::<L2Advertisement>())?;
-        Ok(Config { pools, l2_advertisements, ..Config::default() })
+        let (pools, l2_advertisements, bgp_advertisements, bgp_peers, bfd_profiles, communities, nodes) = futures::try_join!(
+            self.list(),
+            self.list(),
+            self.list(),
+            self.list(),
+            self.list(),
+            self.list(),
+            self.nodes()
+        )?;
+        Ok(Config {
+            pools,
+            l2_advertisements,
+            bgp_advertisements,
+            bgp_peers,
+            bfd_profiles,
+            communities,
+            nodes,
+            ..Config::default()
+        })
+    }
+
+    /// The nodes, as far as the API server has them in memory: they decide which peers and advertisements meet, and may be a moment old.
+    async fn nodes(&self) -> kube::Result<BTreeMap<String, NodeFacts>> {
+        let api: Api<DeserializeGuard<Node>> = Api::all(self.client.clone());
+        let params = ListParams { version_match: Some(VersionMatch::NotOlderThan), ..ListParams::default() }.at("0");
+        let nodes = api.list(&params).await?.items.into_iter().filter_map(|object| object.0.ok());
+        Ok(nodes.map(|node| (node.name_any(), NodeFacts::from(&node))).collect())
     }
 
     async fn list<K>(&self) -> kube::Result<BTreeMap<String, K>>

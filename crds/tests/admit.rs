@@ -71,11 +71,7 @@ fn what_may_come_later_is_a_warning() {
     let table = [
         (
             peer("new", spec),
-            vec![
-                "waits for the Secret s, the BFDProfile later",
-                "disableMP is deprecated",
-                "the Secret is looked for in",
-            ],
+            vec!["waits for the BFDProfile later", "disableMP is deprecated", "the Secret is looked for in"],
         ),
         (
             Candidate::BGPAdvertisement(Box::new(object(

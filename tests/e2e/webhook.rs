@@ -90,6 +90,43 @@ fn dry_run(lab: &Lab, manifest: &str) -> Result<String, String> {
 }
 
 #[test]
+fn every_kind_is_judged_and_a_used_bfd_profile_is_not_deleted() {
+    let lab = lab();
+    wait_until_asked(&lab);
+    let object = |kind: &str, version: &str, name: &str, spec: &str| {
+        format!(
+            "apiVersion: metallb.io/{version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: herald-system}}\nspec: {{{spec}}}\n"
+        )
+    };
+    for (kind, version, spec, found) in [
+        ("L2Advertisement", "v1beta1", "ipAddressPools: [a, a]", "\"a\""),
+        ("BGPAdvertisement", "v1beta1", "aggregationLength: 33", "33"),
+        ("BGPPeer", "v1beta1", "myASN: 1, peerASN: 2, peerAddress: 10.66.0.300", "10.66.0.300"),
+        ("BGPPeer", "v1beta2", "myASN: 1, peerASN: 2, peerAddress: \"fd00::g\", disableMP: true", "fd00::g"),
+        (
+            "BGPPeer",
+            "v1beta2",
+            "myASN: 1, peerASN: 2, peerAddress: 10.66.0.1, password: p, passwordSecret: {name: s}",
+            "passwordSecret",
+        ),
+        ("Community", "v1beta1", "communities: [{name: a, value: \"1\"}]", "\"1\""),
+    ] {
+        let error = apply(&lab, &object(kind, version, "bad", spec)).unwrap_err();
+        assert!(error.contains(&format!("{kind} bad: ")) && error.contains(found), "{error}");
+    }
+
+    // What may come later is no reason to refuse.
+    let peer = "myASN: 64500, peerASN: 64501, peerAddress: 10.66.0.1, bfdProfile: fast";
+    apply(&lab, &object("BGPPeer", "v1beta2", "tor", peer)).unwrap();
+    apply(&lab, &object("BFDProfile", "v1beta1", "fast", "receiveInterval: 100")).unwrap();
+    let delete = |kind: &str, name: &str| lab.kubectl(&["delete", kind, name, "--namespace=herald-system"]);
+    let error = format!("{:#}", delete("bfdprofile", "fast").unwrap_err());
+    assert!(error.contains("BGPPeer tor uses it"), "{error}");
+    delete("bgppeer", "tor").unwrap();
+    delete("bfdprofile", "fast").unwrap();
+}
+
+#[test]
 fn a_bad_pool_is_refused_with_what_was_found_and_a_good_one_is_stored() {
     let lab = lab();
     wait_until_asked(&lab);

@@ -1,7 +1,9 @@
 //! The API server's question and the answer, as values. No I/O.
 
-use super::judge::{Candidate, judge};
-use herald_crds::{keys, model::Config};
+use herald_crds::{
+    keys,
+    model::{Candidate, Change, Config, admit},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -23,6 +25,8 @@ pub(super) struct Request {
     namespace: String,
     operation: String,
     object: Value,
+    /// What is to be deleted.
+    old_object: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -49,15 +53,17 @@ pub(super) struct Answer {
     pub(super) allowed: bool,
     /// Why not.
     message: String,
+    /// What the author should know all the same.
+    warnings: Vec<String>,
 }
 
 impl Answer {
     fn yes() -> Self {
-        Self { allowed: true, message: String::new() }
+        Self { allowed: true, message: String::new(), warnings: Vec::new() }
     }
 
     fn no(message: String) -> Self {
-        Self { allowed: false, message }
+        Self { allowed: false, message, warnings: Vec::new() }
     }
 
     /// As the API server reads it.
@@ -66,6 +72,9 @@ impl Answer {
         if !self.allowed {
             let message: String = self.message.chars().take(MESSAGE).collect();
             response["status"] = json!({"status": "Failure", "message": message, "reason": "Invalid", "code": 422});
+        }
+        if !self.warnings.is_empty() {
+            response["warnings"] = json!(self.warnings);
         }
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string()
     }
@@ -85,46 +94,46 @@ pub(super) fn read(body: &[u8]) -> Result<Request, String> {
 
 /// Answers a question about an object, when `config` is what is there and `namespace` is where Herald looks.
 pub(super) fn answer(request: &Request, config: &Config, namespace: &str) -> Answer {
-    if !matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
-        return Answer::yes();
-    }
+    let (change, object) = match request.operation.as_str() {
+        "CREATE" => (Change::Create, &request.object),
+        "UPDATE" => (Change::Update, &request.object),
+        "DELETE" => (Change::Delete, &request.old_object),
+        _ => return Answer::yes(),
+    };
     let what = format!("{} {}", request.kind(), request.name());
     if request.kind.group != keys::GROUP {
         return Answer::no(format!("{what}: this webhook judges objects of {} only", keys::GROUP));
     }
+    // What is there in another namespace may be edited and deleted: that does no harm and no good.
+    if change != Change::Create && request.namespace != namespace {
+        return Answer::yes();
+    }
     let candidate = match request.kind() {
-        "IPAddressPool" => parse(&request.object).map(|object| Candidate::Pool(Box::new(object))),
-        "L2Advertisement" => parse(&request.object).map(|object| Candidate::L2Advertisement(Box::new(object))),
+        "IPAddressPool" => parse(object).map(Candidate::IPAddressPool),
+        "L2Advertisement" => parse(object).map(Candidate::L2Advertisement),
+        "BGPAdvertisement" => parse(object).map(Candidate::BGPAdvertisement),
+        "BGPPeer" => parse(object).map(Candidate::BGPPeer),
+        "BFDProfile" => parse(object).map(Candidate::BFDProfile),
+        "Community" => parse(object).map(Candidate::Community),
         // A kind that came with newer manifests than this replica.
         _ => return Answer::yes(),
     };
-    let candidate = match candidate {
-        Ok(candidate) => candidate,
-        Err(error) => return Answer::no(format!("{what}: it cannot be read: {error}")),
-    };
-    if candidate.is_leaving() {
-        return Answer::yes();
+    match candidate {
+        // What cannot be read must be deletable.
+        Err(_) if change == Change::Delete => Answer::yes(),
+        Err(error) => Answer::no(format!("{what}: it cannot be read: {error}")),
+        Ok(candidate) => match admit(config, namespace, change, &candidate) {
+            Ok(warnings) => Answer {
+                warnings: warnings.iter().map(|warning| format!("{what}: {warning}")).collect(),
+                ..Answer::yes()
+            },
+            Err(problems) => Answer::no(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        },
     }
-    if request.namespace != namespace {
-        // One that is there may be edited: that does no harm and no good.
-        return if request.operation == "CREATE" {
-            Answer::no(format!(
-                "{what}: the namespace is \"{}\", where Herald does not look: create it in \"{namespace}\"",
-                request.namespace
-            ))
-        } else {
-            Answer::yes()
-        };
-    }
-    let problems = judge(config, candidate);
-    if problems.is_empty() {
-        return Answer::yes();
-    }
-    Answer::no(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
-fn parse<T: DeserializeOwned>(object: &Value) -> Result<T, String> {
-    T::deserialize(object).map_err(|error| error.to_string())
+fn parse<T: DeserializeOwned>(object: &Value) -> Result<Box<T>, String> {
+    T::deserialize(object).map(Box::new).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -152,7 +161,9 @@ mod tests {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "1", "kind": {"group": "metallb.io", "version": "v1beta1", "kind": kind},
-            "name": name, "namespace": "herald-system", "operation": operation, "object": object,
+            "name": name, "namespace": object["metadata"]["namespace"].as_str().unwrap_or("herald-system"), "operation": operation,
+            "object": if operation == "DELETE" { Value::Null } else { object.clone() },
+            "oldObject": if operation == "DELETE" { object } else { Value::Null },
         }});
         read(review.to_string().as_bytes()).unwrap()
     }
@@ -188,7 +199,8 @@ mod tests {
 
     #[test]
     fn deletions_and_objects_on_their_way_out_are_never_refused() {
-        assert_eq!(judged("DELETE", Value::Null, &[]), Answer::yes());
+        assert_eq!(judged("DELETE", pool("a", "nonsense"), &[]), Answer::yes());
+        assert_eq!(judged("DELETE", json!({"metadata": {"name": "a"}, "spec": 7}), &[]), Answer::yes());
         let mut leaving = pool("a", "nonsense");
         leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         assert_eq!(judged("UPDATE", leaving, &[]), Answer::yes());
@@ -197,9 +209,9 @@ mod tests {
     #[test]
     fn an_object_outside_heralds_namespace_is_refused_when_it_is_new() {
         let elsewhere = |operation: &str| {
-            let mut request = ask(operation, "IPAddressPool", pool("a", "10.0.0.0/24"));
-            request.namespace = "default".to_owned();
-            answer(&request, &Config::default(), "herald-system")
+            let mut object = pool("a", "10.0.0.0/24");
+            object["metadata"]["namespace"] = json!("default");
+            answer(&ask(operation, "IPAddressPool", object), &Config::default(), "herald-system")
         };
         let no = elsewhere("CREATE");
         assert!(!no.allowed && no.message.contains("\"default\"") && no.message.contains("\"herald-system\""));
@@ -213,6 +225,33 @@ mod tests {
         assert!(!no.allowed && no.message.contains("cannot be read"), "{no:?}");
         let unknown = ask("CREATE", "Tomorrow", json!({}));
         assert_eq!(answer(&unknown, &Config::default(), "herald-system"), Answer::yes());
+    }
+
+    #[test]
+    fn every_kind_of_the_configuration_is_judged_and_a_used_profile_is_not_deleted() {
+        let object =
+            |name: &str, spec: Value| json!({"metadata": {"name": name, "namespace": "herald-system"}, "spec": spec});
+        let peer = object("tor", json!({"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1", "bfdProfile": "fast"}));
+        let mut config = Config::default();
+        config.bgp_peers.insert("tor".to_owned(), serde_json::from_value(peer.clone()).unwrap());
+        for (kind, bad) in [
+            ("L2Advertisement", json!({"ipAddressPools": ["a", "a"]})),
+            ("BGPAdvertisement", json!({"aggregationLength": 33})),
+            ("BGPPeer", json!({"myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.300"})),
+            ("BFDProfile", json!({"minimumTtl": 255})),
+            ("Community", json!({"communities": [{"name": "a", "value": "1"}]})),
+        ] {
+            let no = answer(&ask("CREATE", kind, object("bad", bad)), &config, "herald-system");
+            assert!(!no.allowed && no.message.starts_with(&format!("{kind} bad: ")), "{no:?}");
+        }
+        // The profile that it names may come later, and is said to be missing.
+        let yes = answer(&ask("UPDATE", "BGPPeer", peer), &config, "herald-system");
+        assert!(yes.allowed && yes.warnings.iter().any(|warning| warning.contains("fast")), "{yes:?}");
+        let delete =
+            |name: &str| answer(&ask("DELETE", "BFDProfile", object(name, json!({}))), &config, "herald-system");
+        let no = delete("fast");
+        assert!(!no.allowed && no.message.contains("BGPPeer tor"), "{no:?}");
+        assert_eq!(delete("slow"), Answer::yes());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::fmt;
 use kube::Resource;
 
 use super::problem::{Kind, ObjectRef, Problem, ProblemReason};
+use super::waiting::{Missing, Waiting};
 use super::{Config, resolve};
 use crate::api::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 
@@ -99,9 +100,16 @@ pub fn admit(
     }
     let waited: BTreeSet<&ObjectRef> = was.waiting.iter().map(|waiting| &waiting.object).collect();
     let waits = is.waiting.iter().filter(|waiting| waiting.object == object || !waited.contains(&waiting.object));
-    let mut warnings: Vec<Warning> = waits.map(|waiting| Warning { message: waiting.to_string() }).collect();
+    let mut warnings: Vec<Warning> = waits.filter_map(without_secrets).map(|message| Warning { message }).collect();
     warnings.extend(candidate.oddities(&after).into_iter().map(|message| Warning { message }));
     Ok(warnings)
+}
+
+/// What an object waits for, in words. Who judges has no right to see Secrets, so they are not said to be missing.
+fn without_secrets(waiting: &Waiting) -> Option<String> {
+    let missing = waiting.missing.iter().filter(|missing| !matches!(missing, Missing::Secret(_))).cloned();
+    let waiting = Waiting { object: waiting.object.clone(), missing: missing.collect() };
+    (!waiting.missing.is_empty()).then(|| waiting.to_string())
 }
 
 fn deletion(config: &Config, candidate: &Candidate, object: ObjectRef) -> Result<Vec<Warning>, Vec<Problem>> {
