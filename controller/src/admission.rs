@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   POST /validate   AdmissionReview -> the objects as the API server has them now -> model::admit -> allowed, or every reason why not
+//!   POST /protect    AdmissionReview of a protected pool -> the Services there are -> may it be deleted or edited so
 //!   POST /convert    ConversionReview -> every BGPPeer in the version that is asked for
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! Bad bytes get a 400, and an API server that does not list a 503, for which the webhook configuration says what to do.
 
 mod convert;
+mod protect;
 mod review;
 
 use crate::error::say;
@@ -26,9 +28,9 @@ use axum::{
 };
 use herald_crds::{
     keys,
-    model::{Config, NodeFacts},
+    model::{Config, NodeFacts, Service},
 };
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{self, Node};
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, VersionMatch},
@@ -44,6 +46,11 @@ pub(crate) const PORT: u16 = 9443;
 const BODY: usize = 4 << 20;
 /// How long the lists may take: less than the API server waits for the answer.
 const LISTS: Duration = Duration::from_secs(4);
+
+/// The same when all Services are listed.
+const SERVICES: Duration = Duration::from_secs(9);
+/// How many Services are listed at once.
+const PAGE: u32 = 500;
 
 /// Where the objects are that a new one is compared with.
 #[derive(Clone)]
@@ -88,6 +95,20 @@ impl Source {
         Ok(nodes.map(|node| (node.name_any(), NodeFacts::from(&node))).collect())
     }
 
+    /// The Services there are, in pages: of each only what is decided by.
+    async fn services(&self) -> kube::Result<Vec<Service>> {
+        let api: Api<DeserializeGuard<v1::Service>> = Api::all(self.client.clone());
+        let (mut services, mut params) = (Vec::new(), ListParams::default().limit(PAGE));
+        loop {
+            let page = api.list(&params).await?;
+            services.extend(page.items.iter().filter_map(|object| object.0.as_ref().ok()).map(Service::from));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(services),
+            }
+        }
+    }
+
     async fn list<K>(&self) -> kube::Result<BTreeMap<String, K>>
     where
         K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -105,6 +126,7 @@ impl Source {
 pub(crate) fn router(source: Source) -> Router {
     Router::new()
         .route("/validate", post(validate))
+        .route("/protect", post(protect))
         .route(keys::CONVERT_PATH, post(convert))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(source)
@@ -118,18 +140,46 @@ async fn convert(body: Bytes) -> Response {
 }
 
 async fn validate(State(source): State<Source>, body: Bytes) -> Response {
-    let request = match review::read(&body) {
+    let request = match read(&body) {
         Ok(request) => request,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("not an AdmissionReview: {error}\n")).into_response(),
+        Err(refused) => return refused,
     };
-    let config = match timeout(LISTS, source.config()).await {
-        Ok(Ok(config)) => config,
-        Ok(Err(error)) => return unavailable(&say(&error)),
-        Err(_) => return unavailable("no answer in time"),
+    match in_time(LISTS, Box::pin(source.config())).await {
+        Ok(config) => say_so(&request, review::answer(&request, &config, &source.namespace)),
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn protect(State(source): State<Source>, body: Bytes) -> Response {
+    let request = match read(&body) {
+        Ok(request) => request,
+        Err(refused) => return refused,
     };
-    let answer = review::answer(&request, &config, &source.namespace);
+    let Some(attempt) = protect::Attempt::of(&request, &source.namespace) else {
+        return say_so(&request, review::Answer::yes());
+    };
+    match in_time(SERVICES, source.services()).await {
+        Ok(services) => say_so(&request, attempt.judge(&services)),
+        Err(error) => unavailable(&error),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the error is the answer")]
+fn read(body: &[u8]) -> Result<review::Request, Response> {
+    review::read(body)
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("not an AdmissionReview: {error}\n")).into_response())
+}
+
+async fn in_time<T>(most: Duration, lists: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+    match timeout(most, lists).await {
+        Ok(lists) => lists.map_err(|error| say(&error)),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
+fn say_so(request: &review::Request, answer: review::Answer) -> Response {
     tracing::debug!(kind = request.kind(), object = request.name(), allowed = answer.allowed, "asked about an object");
-    ([(CONTENT_TYPE, "application/json")], answer.into_review(&request)).into_response()
+    ([(CONTENT_TYPE, "application/json")], answer.into_review(request)).into_response()
 }
 
 fn unavailable(error: &str) -> Response {

@@ -69,7 +69,8 @@ pub const HERALD_GROUP: &str = "heraldlb.io";
 pub const RETAIN_ANNOTATION: &str = "heraldlb.io/retain-addresses";
 /// Pool annotation: how many of its addresses a namespace may hold at once, as `team-a=5,*=10`.
 pub const QUOTAS_ANNOTATION: &str = "heraldlb.io/namespace-quotas";
-/// Service and pool annotation: `true` makes the webhook refuse to delete it.
+/// Service and pool annotation: with `true` it is not deleted, and a pool not edited so that it leaves out addresses in use.
+/// `config/webhook` asks for the same key and value.
 pub const PROTECTION_ANNOTATION: &str = "heraldlb.io/deletion-protection";
 /// Label of the AddressReservations that the controller writes: what for.
 pub const RESERVATION_ROLE_LABEL: &str = "heraldlb.io/role";

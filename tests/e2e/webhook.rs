@@ -146,6 +146,65 @@ fn a_bad_pool_is_refused_with_what_was_found_and_a_good_one_is_stored() {
 }
 
 #[test]
+fn what_is_protected_is_not_deleted_and_a_pool_keeps_what_is_in_use() {
+    let lab = lab();
+    wait_until_asked(&lab);
+    lab.apply("config/samples/protected.yaml").unwrap();
+    let [v4, v6] = lab.addresses("default", "protected", 2).unwrap()[..] else { panic!("two addresses") };
+    let kubectl = |words: &[&str]| lab.kubectl(words).map_err(|error| format!("{error:#}"));
+    let service = ["delete", "service", "protected", "--dry-run=server"];
+    let deadline = Instant::now() + PATIENCE;
+    // The API server takes a policy up a moment after it was written.
+    let refused = loop {
+        match kubectl(&service) {
+            Err(error) => break error,
+            Ok(_) => assert!(Instant::now() < deadline, "the policy is not in force"),
+        }
+    };
+    assert!(
+        refused.contains(&format!("service default/protected is protected from deletion: it holds {v4}, {v6}")),
+        "{refused}"
+    );
+    let refused = kubectl(&["delete", "ipaddresspool", "protected", "-n=herald-system"]).unwrap_err();
+    assert!(refused.contains(&format!("in use by default/protected ({v4}, {v6})")), "{refused}");
+    let edit = |addresses: &str| {
+        let patch = format!("{{\"spec\":{{\"addresses\":[{addresses}]}}}}");
+        kubectl(&["patch", "ipaddresspool", "protected", "-n=herald-system", "--type=merge", "-p", &patch])
+    };
+    for (without, stranded) in [("\"10.66.122.0/29\"", v6), ("\"fd00:10:66::122:0/125\"", v4)] {
+        let refused = edit(without).unwrap_err();
+        assert!(refused.contains(&format!("default/protected ({stranded})")), "{refused}");
+    }
+    edit("\"10.66.122.0/28\", \"fd00:10:66::122:0/124\"").unwrap();
+
+    let off = "heraldlb.io/deletion-protection-";
+    kubectl(&["annotate", "service", "protected", off]).unwrap();
+    kubectl(&["delete", "service", "protected"]).unwrap();
+    // Nobody uses it any more, and still it is protected.
+    let refused = kubectl(&["delete", "ipaddresspool", "protected", "-n=herald-system"]).unwrap_err();
+    assert!(refused.contains("pool protected is protected from deletion; take the annotation"), "{refused}");
+    kubectl(&["annotate", "ipaddresspool", "protected", "-n=herald-system", off]).unwrap();
+    kubectl(&["delete", "ipaddresspool", "protected", "-n=herald-system"]).unwrap();
+}
+
+#[test]
+fn a_reservation_that_nobody_could_go_by_is_refused() {
+    let lab = lab();
+    wait_until_asked(&lab);
+    let reservation = |spec: &str| {
+        format!(
+            "apiVersion: heraldlb.io/v1alpha1\nkind: AddressReservation\nmetadata: {{name: r, namespace: herald-system}}\nspec: {{{spec}}}\n"
+        )
+    };
+    for (bad, found) in [("addresses: [10.66.103.300/32]", "10.66.103.300"), ("addresses: [\"fd00::g/64\"]", "fd00::g")]
+    {
+        let refused = dry_run(&lab, &reservation(bad)).unwrap_err();
+        assert!(refused.contains("AddressReservation r: ") && refused.contains(found), "{refused}");
+    }
+    dry_run(&lab, &reservation("addresses: [10.66.103.3/32, \"fd00::/64\"]")).unwrap();
+}
+
+#[test]
 fn without_the_webhooks_objects_are_stored_and_services_work() {
     let lab = lab();
     wait_until_asked(&lab);

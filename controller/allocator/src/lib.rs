@@ -44,7 +44,7 @@ pub use book::{Assignment, Book, Effect, Usage};
 pub use keep::ReleaseReason;
 pub use order::turn;
 pub use plan::{Cause, Decision, plan, plan_one};
-pub use protect::{Protection, is_protected, may_delete_pool, may_delete_service, may_edit_pool};
+pub use protect::{Protection, is_protected, may_delete_pool, may_edit_pool};
 pub use refusal::{Families, Lack, NotAllowed, Refusal};
 pub use reservation::{Keeper, Reservation};
 pub use share::{Clash, Why};

@@ -1,5 +1,5 @@
-//! What `heraldlb.io/deletion-protection: "true"` forbids: to delete the Service or pool that carries it, and to edit such a pool so that an address
-//! in use lies outside it.
+//! What `heraldlb.io/deletion-protection: "true"` forbids on a pool: to delete it, and to edit it so that an address in use lies outside it. That a
+//! Service with it is not deleted is a rule of the API server's own, in `config/webhook/protected-services.yaml`.
 //!
 //! For admission: an edit is judged by the annotation as it was before, so that protection ends with one edit that only takes it off.
 
@@ -29,19 +29,6 @@ enum Attempt {
 /// Whether the annotations of an object protect it.
 pub fn is_protected(annotations: Option<&BTreeMap<String, String>>) -> bool {
     annotations.and_then(|all| all.get(keys::PROTECTION_ANNOTATION)).is_some_and(|value| value.trim() == "true")
-}
-
-/// Whether a Service with these annotations may be deleted.
-///
-/// # Errors
-/// It is protected.
-pub fn may_delete_service(service: &Service, annotations: Option<&BTreeMap<String, String>>) -> Result<(), Protection> {
-    if !is_protected(annotations) {
-        return Ok(());
-    }
-    let what = format!("service {}", service.key);
-    let in_use = Some((service.key.clone(), service.assigned.clone())).filter(|(_, ips)| !ips.is_empty());
-    Err(Protection { what, attempt: Attempt::Delete, in_use: in_use.into_iter().collect() })
 }
 
 /// Whether a pool with these annotations may be deleted, with all Services there are.

@@ -3,7 +3,7 @@
 mod build;
 
 use build::*;
-use herald_allocator::{may_delete_pool, may_delete_service, may_edit_pool};
+use herald_allocator::{may_delete_pool, may_edit_pool};
 use std::collections::BTreeMap;
 
 fn annotations(value: &str) -> BTreeMap<String, String> {
@@ -15,10 +15,9 @@ fn what_is_not_protected_may_go() {
     let it = holding(&["10.0.0.1"], "a", service("web"));
     for value in ["false", "", "yes"] {
         let annotations = annotations(value);
-        assert_eq!(may_delete_service(&it, Some(&annotations)), Ok(()));
         assert_eq!(may_delete_pool(&pool("a", &["10.0.0.0/24"]), Some(&annotations), [&it]), Ok(()));
     }
-    assert_eq!(may_delete_service(&it, None), Ok(()));
+    assert_eq!(may_delete_pool(&pool("a", &["10.0.0.0/24"]), None, [&it]), Ok(()));
 }
 
 #[test]
@@ -36,5 +35,4 @@ fn a_refusal_names_who_uses_the_addresses_and_how_to_go_on() {
         "pool a is protected and the edit leaves out addresses in use: in use by default/x (10.0.0.1); take the annotation heraldlb.io/deletion-protection off first if you mean it"
     );
     assert_eq!(may_edit_pool(&before, Some(&protected), &pool("a", &["10.0.0.0/31"]), [&x, &y]), Ok(()));
-    assert!(text(may_delete_service(&service("x"), Some(&protected))).starts_with("service default/x is protected"));
 }

@@ -1,6 +1,8 @@
 //! The API server's question and the answer, as values. No I/O.
 
+use herald_allocator::Reservation;
 use herald_crds::{
+    api::herald::AddressReservation,
     keys,
     model::{Candidate, Change, Config, admit},
 };
@@ -22,11 +24,11 @@ pub(super) struct Request {
     uid: String,
     kind: GroupKind,
     name: String,
-    namespace: String,
-    operation: String,
-    object: Value,
-    /// What is to be deleted.
-    old_object: Value,
+    pub(super) namespace: String,
+    pub(super) operation: String,
+    pub(super) object: Value,
+    /// What is to be changed or deleted.
+    pub(super) old_object: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -52,17 +54,17 @@ impl Request {
 pub(super) struct Answer {
     pub(super) allowed: bool,
     /// Why not.
-    message: String,
+    pub(super) message: String,
     /// What the author should know all the same.
     warnings: Vec<String>,
 }
 
 impl Answer {
-    fn yes() -> Self {
+    pub(super) fn yes() -> Self {
         Self { allowed: true, message: String::new(), warnings: Vec::new() }
     }
 
-    fn no(message: String) -> Self {
+    pub(super) fn no(message: String) -> Self {
         Self { allowed: false, message, warnings: Vec::new() }
     }
 
@@ -101,12 +103,17 @@ pub(super) fn answer(request: &Request, config: &Config, namespace: &str) -> Ans
         _ => return Answer::yes(),
     };
     let what = format!("{} {}", request.kind(), request.name());
-    if request.kind.group != keys::GROUP {
-        return Answer::no(format!("{what}: this webhook judges objects of {} only", keys::GROUP));
-    }
     // What is there in another namespace may be edited and deleted: that does no harm and no good.
     if change != Change::Create && request.namespace != namespace {
         return Answer::yes();
+    }
+    match request.kind.group.as_str() {
+        keys::GROUP => {}
+        keys::HERALD_GROUP => return reservation(request, namespace, &what),
+        _ => {
+            let groups = [keys::GROUP, keys::HERALD_GROUP].join(" and ");
+            return Answer::no(format!("{what}: this webhook judges objects of {groups} only"));
+        }
     }
     let candidate = match request.kind() {
         "IPAddressPool" => parse(object).map(Candidate::IPAddressPool),
@@ -132,7 +139,24 @@ pub(super) fn answer(request: &Request, config: &Config, namespace: &str) -> Ans
     }
 }
 
-fn parse<T: DeserializeOwned>(object: &Value) -> Result<Box<T>, String> {
+fn reservation(request: &Request, namespace: &str, what: &str) -> Answer {
+    if request.kind() != "AddressReservation" {
+        return Answer::yes();
+    }
+    if request.namespace != namespace {
+        return Answer::no(format!(
+            "{what}: it is in the namespace {:?}, Herald reads those in {namespace:?}",
+            request.namespace
+        ));
+    }
+    let read = parse::<AddressReservation>(&request.object).map_err(|error| format!("it cannot be read: {error}"));
+    match read.and_then(|object| Reservation::read(&object)) {
+        Ok(_) => Answer::yes(),
+        Err(error) => Answer::no(format!("{what}: {error}")),
+    }
+}
+
+pub(super) fn parse<T: DeserializeOwned>(object: &Value) -> Result<Box<T>, String> {
     T::deserialize(object).map(Box::new).map_err(|error| error.to_string())
 }
 
@@ -216,6 +240,31 @@ mod tests {
         let no = elsewhere("CREATE");
         assert!(!no.allowed && no.message.contains("\"default\"") && no.message.contains("\"herald-system\""));
         assert_eq!(elsewhere("UPDATE"), Answer::yes());
+    }
+
+    #[test]
+    fn a_reservation_that_nobody_could_go_by_is_refused() {
+        let judged = |namespace: &str, spec: Value| {
+            let object = json!({"metadata": {"name": "r", "namespace": namespace}, "spec": spec});
+            let mut request = ask("CREATE", "AddressReservation", object);
+            request.kind.group = "heraldlb.io".to_owned();
+            answer(&request, &Config::default(), "herald-system")
+        };
+        for good in ["10.0.0.0/30", "fd00::1-fd00::9"] {
+            assert_eq!(judged("herald-system", json!({"addresses": [good]})), Answer::yes());
+        }
+        for (namespace, spec, found) in [
+            ("herald-system", json!({"addresses": ["10.0.0.300/32"]}), "10.0.0.300"),
+            ("herald-system", json!({"addresses": ["fd00::/64"], "for": {"name": "x"}}), "spec.for.namespace"),
+            ("herald-system", json!({"addresses": 7}), "cannot be read"),
+            ("default", json!({"addresses": ["10.0.0.0/30"]}), "\"default\""),
+        ] {
+            let no = judged(namespace, spec);
+            assert!(
+                !no.allowed && no.message.starts_with("AddressReservation r: ") && no.message.contains(found),
+                "{no:?}"
+            );
+        }
     }
 
     #[test]
