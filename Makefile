@@ -5,7 +5,7 @@ SHELL := /bin/bash
 NODES ?= 3
 export NODES KEEP
 
-.PHONY: help build check test unit demo bench-failover bench-allocate crds control-plane packages clean-labs
+.PHONY: help build check test unit demo bench-failover bench-allocate crds control-plane metallb packages clean-labs
 
 help: ## This list
 	@echo "Herald: LoadBalancer addresses for bare-metal Kubernetes. Verbs:"
@@ -15,7 +15,7 @@ demo: packages control-plane ## The main job, shown on this machine (NODES=3, KE
 	@cargo build --workspace --bins
 	@cargo run --quiet -p herald-tests --bin demo
 
-test: packages control-plane ## Every test, from unit to end to end on a real control plane; needs root
+test: packages control-plane metallb ## Every test, from unit to end to end on a real control plane; needs root
 	@cargo build --workspace --bins
 	@cargo test --workspace
 
@@ -39,6 +39,9 @@ build: ## Optimised binaries, in target/release
 
 crds: ## Writes config/crd from the Rust types
 	@cargo run --quiet -p herald-crds --bin crdgen -- config/crd
+
+metallb: ## Builds the MetalLB that the migration test takes over from, once (about 2 minutes), cached outside the clone
+	@tests/metallb/build >/dev/null
 
 control-plane: ## Builds the Kubernetes that tests run against, once (about 12 minutes on 2 cores), cached outside the clone
 	@tests/controlplane/build >/dev/null

@@ -75,6 +75,8 @@ pub struct Options {
     pub node_grace: Duration,
     /// The wait before a container's second restart; the first is at once.
     pub restart_delay: Duration,
+    /// Directories with programs of images beside those that were built here.
+    pub programs: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -86,6 +88,7 @@ impl Default for Options {
             node_ports: "30000-32767".to_owned(),
             node_grace: Duration::from_secs(50),
             restart_delay: Duration::from_secs(10),
+            programs: Vec::new(),
         }
     }
 }
@@ -105,7 +108,7 @@ pub struct Cluster {
     kubectl: Kubectl,
     client: Client,
     directory: PathBuf,
-    programs: PathBuf,
+    programs: Vec<PathBuf>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -264,22 +267,35 @@ impl Cluster {
             image::resolve(&self.programs, image)?;
         }
         self.apply("config/default")?;
-        self.wait_for("Herald's pods to be Ready", PATIENCE, |client| async move {
-            let deployments =
-                Api::<Deployment>::namespaced(client.clone(), HERALD).list(&ListParams::default()).await?;
-            let daemons = Api::<DaemonSet>::namespaced(client, HERALD).list(&ListParams::default()).await?;
-            let deployed = deployments.items.iter().all(|deployment| {
-                let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-                deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) >= wanted
-            });
-            let spread = daemons.items.iter().all(|daemon| {
-                daemon.status.as_ref().is_some_and(|status| {
-                    status.desired_number_scheduled > 0 && status.number_ready >= status.desired_number_scheduled
-                })
-            });
-            Ok((!deployments.items.is_empty() && !daemons.items.is_empty() && deployed && spread).then_some(()))
+        self.wait_for_pods(HERALD)
+    }
+
+    /// Waits until the pods of every Deployment and DaemonSet of a namespace are Ready.
+    ///
+    /// # Errors
+    ///
+    /// When one does not become Ready; with the pods' last words.
+    pub fn wait_for_pods(&self, namespace: &str) -> Result<()> {
+        let of = namespace.to_owned();
+        self.wait_for(&format!("the pods of {namespace} to be Ready"), PATIENCE, move |client| {
+            let of = of.clone();
+            async move {
+                let deployments =
+                    Api::<Deployment>::namespaced(client.clone(), &of).list(&ListParams::default()).await?;
+                let daemons = Api::<DaemonSet>::namespaced(client, &of).list(&ListParams::default()).await?;
+                let deployed = deployments.items.iter().all(|deployment| {
+                    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                    deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) >= wanted
+                });
+                let spread = daemons.items.iter().all(|daemon| {
+                    daemon.status.as_ref().is_some_and(|status| {
+                        status.desired_number_scheduled > 0 && status.number_ready >= status.desired_number_scheduled
+                    })
+                });
+                Ok((!deployments.items.is_empty() && !daemons.items.is_empty() && deployed && spread).then_some(()))
+            }
         })
-        .with_context(|| self.last_words(HERALD))
+        .with_context(|| self.last_words(namespace))
     }
 
     /// Kills the API server. Clients see their connections end.

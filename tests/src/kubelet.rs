@@ -65,7 +65,7 @@ pub struct Settings {
     /// Directory for the containers' logs.
     pub logs: PathBuf,
     /// The certificate authority of the API server is in the kubeconfig; this is where local programs for images are.
-    pub programs: PathBuf,
+    pub programs: Vec<PathBuf>,
     /// Name of the node's network namespace; those of pods begin with it.
     pub namespace: String,
     /// The node's addresses; the first one decides which family of a pod's addresses comes first.

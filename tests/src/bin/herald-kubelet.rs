@@ -39,9 +39,9 @@ struct Run {
     /// Directory for containers' logs.
     #[arg(long)]
     logs: PathBuf,
-    /// Directory with the programs that stand for images.
-    #[arg(long)]
-    programs: PathBuf,
+    /// Directories with the programs that stand for images.
+    #[arg(long, value_delimiter = ',', required = true)]
+    programs: Vec<PathBuf>,
     /// Name of the node's network namespace.
     #[arg(long)]
     namespace: String,

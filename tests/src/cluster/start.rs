@@ -29,7 +29,8 @@ impl Cluster {
     /// Without root or namespaces, without Herald's programs built, or when a part does not come up; says which and why.
     pub fn start(options: Options) -> Result<Self> {
         possible()?;
-        let programs = programs()?;
+        let mut programs = vec![programs()?];
+        programs.extend(options.programs.iter().cloned());
         let binaries = control_plane::binaries()?;
         let started = Instant::now();
         let wire = Wire::build(options.wire.clone())?;
@@ -178,18 +179,19 @@ fn possible() -> Result<()> {
     Ok(())
 }
 
-fn start_kubelet(node: &Node, options: &Options, directory: &Path, programs: &Path) -> Result<Process> {
+fn start_kubelet(node: &Node, options: &Options, directory: &Path, programs: &[PathBuf]) -> Result<Process> {
     let join = |all: &[String]| all.join(",");
+    let kubelet = programs.iter().map(|directory| directory.join("herald-kubelet")).find(|path| path.is_file());
     let home = directory.join("nodes").join(&node.name);
     fs::create_dir_all(&home)?;
-    let mut command = node.namespace.command(programs.join("herald-kubelet"));
+    let mut command = node.namespace.command(kubelet.context("the program herald-kubelet was not built")?);
     command.args([
         "run".to_owned(),
         format!("--node={}", node.name),
         format!("--kubeconfig={}", directory.join(format!("{}.kubeconfig", node.name)).display()),
         format!("--directory={}", home.display()),
         format!("--logs={}", directory.join("logs/containers").display()),
-        format!("--programs={}", programs.display()),
+        format!("--programs={}", join(&programs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>())),
         format!("--namespace={}", node.namespace.name()),
         format!("--addresses={}", join(&node.addresses().map(|address| address.to_string()))),
         format!("--pod-networks={}", join(&[node.pod_v4.to_string(), node.pod_v6.to_string()])),

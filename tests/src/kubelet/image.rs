@@ -1,10 +1,10 @@
 //! From an image's name to a program on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-/// The server that stands in for every image that is not Herald's.
+/// The server that stands in for images that have no program here.
 pub const STAND_IN: &str = "herald-pod";
 
 /// A program that stands for an image.
@@ -18,46 +18,51 @@ pub struct Image {
     pub own: bool,
 }
 
-/// Finds the program for an image in `programs`: the one with the image's own name, without registry, tag and digest; for images
-/// that are not Herald's the stand-in.
+/// Finds the program for an image in the directories `programs`: the one with the image's own name, without registry, tag and digest, or
+/// that with the name of its owner before it (`metallb-speaker` for `quay.io/metallb/speaker`); for other images the stand-in.
 ///
 /// # Errors
 ///
-/// When the program was not built.
-pub fn resolve(programs: &Path, image: &str) -> Result<Image> {
-    let name = short_name(image);
-    let own = name.starts_with("herald-");
-    let program = if own { name } else { STAND_IN };
-    let path = programs.join(program);
-    if !path.is_file() {
-        bail!(
-            "the program {} for the image {image} does not exist: build it with cargo build --bin {program}",
-            path.display()
-        );
+/// When a program of Herald was not built.
+pub fn resolve(programs: &[PathBuf], image: &str) -> Result<Image> {
+    let (owner, name) = owner_and_name(image);
+    let find = |program: &str| programs.iter().map(|directory| directory.join(program)).find(|path| path.is_file());
+    let owned = format!("{owner}-{name}");
+    let herald = name.starts_with("herald-");
+    if !herald && let Some(program) = find(&owned) {
+        return Ok(Image { program, name: owned, own: true });
     }
-    Ok(Image { program: path, name: program.to_owned(), own: own && program != STAND_IN })
+    let program = if herald { name } else { STAND_IN };
+    match find(program) {
+        Some(path) => Ok(Image { program: path, name: program.to_owned(), own: program != STAND_IN }),
+        None => bail!(
+            "the program {program} for the image {image} is not in {programs:?}: build it with cargo build --bin {program}"
+        ),
+    }
 }
 
-/// The last part of an image's name.
-fn short_name(image: &str) -> &str {
-    let name = image.split('@').next().unwrap_or(image);
-    let name = name.rsplit('/').next().unwrap_or(name);
-    name.split(':').next().unwrap_or(name)
+/// The last two parts of an image's name.
+fn owner_and_name(image: &str) -> (&str, &str) {
+    let image = image.split('@').next().unwrap_or(image);
+    let (path, name) = image.rsplit_once('/').unwrap_or(("", image));
+    let owner = path.rsplit('/').next().unwrap_or(path);
+    (owner, name.split(':').next().unwrap_or(name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::short_name;
+    use super::owner_and_name;
 
     #[test]
-    fn an_images_name_has_no_registry_tag_or_digest() {
+    fn an_image_is_known_without_registry_tag_and_digest() {
         for image in [
             "herald-speaker",
             "herald-speaker:0.1.0",
             "registry:5000/a/herald-speaker:v1@sha256:00",
             "a/herald-speaker@sha256:1",
         ] {
-            assert_eq!(short_name(image), "herald-speaker", "{image}");
+            assert_eq!(owner_and_name(image).1, "herald-speaker", "{image}");
         }
+        assert_eq!(owner_and_name("quay.io/metallb/speaker:v0.16.1"), ("metallb", "speaker"));
     }
 }

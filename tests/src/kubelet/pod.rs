@@ -132,13 +132,15 @@ impl Life {
         }
         self.tell();
         let Some((sources, volumes)) = self.prepare().await else { return network };
-        let renewal =
-            tokio::spawn(volumes::renew(self.kubelet.client.clone(), self.pod.clone(), volumes.tokens.clone()));
+        let client = &self.kubelet.client;
+        let renewal = tokio::spawn(volumes::renew(client.clone(), self.pod.clone(), volumes.tokens.clone()));
+        let following = tokio::spawn(volumes::follow(client.clone(), self.pod.clone(), volumes.secrets.clone()));
         let namespace = network.as_ref().map(|network| PathBuf::from("/run/netns").join(network.namespace.name()));
         if self.run_containers(true, &sources, &volumes, namespace.as_deref()).await {
             self.run_containers(false, &sources, &volumes, namespace.as_deref()).await;
         }
         renewal.abort();
+        following.abort();
         network
     }
 

@@ -159,8 +159,14 @@ fn build_root(plan: &Plan) -> Result<()> {
     }
     let name = plan.program.file_name().context("the program has no name")?;
     bind(&plan.program, &root.join(name), true)?;
-    for volume in &plan.mounts {
-        bind(&volume.source, &inside(root, &volume.target), volume.read_only)?;
+    let mut volumes: Vec<_> = plan.mounts.iter().collect();
+    volumes.sort_by(|a, b| a.target.cmp(&b.target));
+    for volume in &volumes {
+        bind(&volume.source, &inside(root, &volume.target), false)?;
+    }
+    // Not before all of them are there: one may lie in another.
+    for volume in volumes.iter().filter(|volume| volume.read_only) {
+        read_only(&inside(root, &volume.target))?;
     }
     if plan.rights.read_only_root {
         read_only(root)?;

@@ -1,6 +1,6 @@
 //! A pod's volumes as directories of this machine, ServiceAccount tokens among them.
 //!
-//! Secrets and ConfigMaps are written once, tokens are renewed before they end. The rest of what Kubernetes mounts is refused by name.
+//! Secrets are followed, ConfigMaps written once, tokens renewed before they end. The rest of what Kubernetes mounts is refused by name.
 
 use std::{
     collections::BTreeMap,
@@ -25,11 +25,24 @@ use kube::{Api, Client, api::PostParams};
 
 use super::env::{self, Sources};
 
-/// Where a pod's volumes are, by their names, and the tokens among them.
+/// How often a mounted Secret is looked at; a kubelet needs up to a minute.
+const FOLLOW: Duration = Duration::from_secs(2);
+
+/// Where a pod's volumes are, by their names, and the tokens and Secrets among them.
 #[derive(Debug, Default)]
 pub(super) struct Volumes {
     pub(super) paths: BTreeMap<String, PathBuf>,
     pub(super) tokens: Vec<Token>,
+    pub(super) secrets: Vec<MountedSecret>,
+}
+
+/// A Secret that is a volume.
+#[derive(Debug, Clone)]
+pub(super) struct MountedSecret {
+    path: PathBuf,
+    source: SecretVolumeSource,
+    /// As it was written.
+    version: Option<String>,
 }
 
 /// A token in a file.
@@ -52,6 +65,9 @@ pub(super) async fn make(client: &Client, pod: &Pod, sources: &Sources, director
         let path = volume_at(client, pod, sources, volume, path, &mut volumes.tokens)
             .await
             .with_context(|| format!("volume \"{}\"", volume.name))?;
+        if let Some(source) = &volume.secret {
+            volumes.secrets.push(MountedSecret { path: path.clone(), source: source.clone(), version: None });
+        }
         volumes.paths.insert(volume.name.clone(), path);
     }
     Ok(volumes)
@@ -66,6 +82,25 @@ pub(super) async fn renew(client: Client, pod: Pod, tokens: Vec<Token>) {
             while let Err(error) = token.write(&client, &pod).await {
                 tracing::warn!(error = format!("{error:#}"), "renewing a token failed");
                 tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+/// Writes Secrets again when they change, for ever.
+pub(super) async fn follow(client: Client, pod: Pod, mut secrets: Vec<MountedSecret>) {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace(&pod));
+    while !secrets.is_empty() {
+        tokio::time::sleep(FOLLOW).await;
+        for mounted in &mut secrets {
+            let name = mounted.source.secret_name.as_deref().unwrap_or_default();
+            let Ok(Some(object)) = api.get_opt(name).await else { continue };
+            if object.metadata.resource_version == mounted.version {
+                continue;
+            }
+            match secret(&client, &pod, &mounted.source, &mounted.path).await {
+                Ok(()) => mounted.version = object.metadata.resource_version,
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "following a Secret failed"),
             }
         }
     }
