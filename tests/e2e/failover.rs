@@ -109,11 +109,20 @@ fn a_killed_speaker_costs_no_probe_and_leaves_one_owner() {
         assert_eq!(claims.claimants(ip), [lab.node(heir).mac].into(), "nobody but the heir says that it has {ip}");
         let first = claims.first_claim(ip, lab.node(heir).mac).unwrap();
         eprintln!("{ip}: the heir announces it {:?} after the kill", first.at - killed.in_force);
-        let heard = lab.logs(HERALD, "speaker-").unwrap();
-        let refused = |line: &str| line.contains("speaker gone") && line.contains("refused");
-        assert!(heard.lines().any(refused), "its kernel said so\n{}", story(&lab));
         let report = probe.stop().unwrap();
-        assert_eq!(report.lost(), 0, "of {} probes", report.sent());
+        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(killed.in_force));
+        let gaps: Vec<_> = report.gaps().into_iter().map(|gap| (since(gap.from), since(gap.until), gap.lost)).collect();
+        assert_eq!(report.lost(), 0, "of {} probes: from, until, lost {gaps:?}\n{}", report.sent(), story(&lab));
+    }
+    // A process that is killed closes its sockets when it next gets the processor. On a machine that is busy enough its silence is noticed first, as often as that.
+    let refused = |line: &str| line.contains("speaker gone") && line.contains("refused");
+    for kill in 1.. {
+        if lab.logs(HERALD, "speaker-").unwrap().lines().any(refused) {
+            break;
+        }
+        assert!(kill < 20, "of {kill} killed speakers none was noticed by what its kernel says\n{}", story(&lab));
+        strike(lab.speaker(1 + kill % 3).unwrap(), Signal::SIGKILL).unwrap();
+        lab.wait_for_speakers().unwrap();
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::{
     cluster::{Cluster, HERALD},
     fault::Target,
-    probe::who_answers,
+    probe::{UdpProbe, who_answers},
 };
 use anyhow::{Result, bail};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -91,6 +91,27 @@ impl Cluster {
                 bail!("speakers hear {heard:?} of {others} others\n{}", self.last_words(HERALD));
             }
         }
+    }
+
+    /// Waits until every node serves a Service for the client: kube-proxy learns of it, and of each endpoint, after the API server and in its own time, and until
+    /// then a node drops what it owns. With `externalTrafficPolicy: Local` every node must have an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come about in time.
+    pub fn wait_until_served(&self, udp: SocketAddr) -> Result<()> {
+        let client = self.outside();
+        for node in &self.wire().nodes {
+            let way = format!("{} via {}", udp.ip(), node.address_like(udp.ip()));
+            client.namespace.ip(&format!("route replace {way}\n"))?;
+            let probe = UdpProbe::start(&client.namespace, udp, WINDOW / 10)?;
+            let served = probe.wait_for_answers(1, PATIENCE);
+            client.namespace.ip(&format!("route delete {way}\n"))?;
+            if !served {
+                bail!("{} does not serve {udp}\n{}", node.name, self.last_words(HERALD));
+            }
+        }
+        Ok(())
     }
 
     /// The process of the speaker on a node, for faults.

@@ -20,8 +20,8 @@ impl Deref for Lab {
     }
 }
 
-/// Waits for its turn and returns the cluster: three nodes, Herald installed as users do, a pool, an advertisement and `echo.yaml` applied, every speaker
-/// hearing every other one. The first test to ask builds it; it is removed when the process ends, however it ends.
+/// Waits for its turn and returns the cluster: three nodes, Herald installed as users do, a pool, an advertisement and `echo.yaml` applied and served by every
+/// node's kube-proxy, every speaker hearing every other one. The first test to ask builds it; it is removed when the process ends, however it ends.
 pub(crate) fn lab() -> Lab {
     static TURN: Mutex<()> = Mutex::new(());
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
@@ -36,6 +36,9 @@ pub(crate) fn lab() -> Lab {
         cluster
     });
     cluster.wait_for_speakers().expect("the test before left the cluster whole");
+    for ip in cluster.addresses("default", "echo", 2).expect("the Service gets its addresses") {
+        cluster.wait_until_served(udp(ip)).expect("every node serves the Service");
+    }
     Lab(turn, cluster)
 }
 
