@@ -1,7 +1,11 @@
 //! TLS for webhooks and metrics: a listener whose connections get the certificate of the moment.
 //!
 //! A handshake runs in a task of its own and has five seconds; nobody waits for somebody who does not speak. The number of connections is
-//! bounded; who comes beyond it waits in the kernel's queue.
+//! bounded; who comes beyond it waits in the kernel's queue, while those are closed that were answered nothing for long.
+
+mod connection;
+
+pub use connection::Connection;
 
 use axum::serve::Listener;
 use clap::ValueEnum;
@@ -9,15 +13,15 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    net::TcpListener,
+    sync::{Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_rustls::{
@@ -30,13 +34,14 @@ use tokio_rustls::{
         sign::CertifiedKey,
         version::{TLS12, TLS13},
     },
-    server::TlsStream,
 };
 
 /// How long a handshake may take: an API server needs milliseconds, and itself waits at most ten seconds for an answer.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Connections at once. An API server keeps a few open; this is enough for many of them and bounds what a stranger can hold.
 const CONNECTIONS: usize = 128;
+/// How long a connection may be answered nothing before it gives its place to one that waits: longer than any answer takes.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// How often files are looked at: a kubelet takes a minute to show a changed Secret, so this adds little.
 const LOOK: Duration = Duration::from_secs(5);
@@ -134,6 +139,16 @@ impl TlsListener {
         versions: &[&'static SupportedProtocolVersion],
         current: watch::Receiver<Current>,
     ) -> anyhow::Result<Self> {
+        Self::with_limits(address, versions, current, CONNECTIONS, QUIET).await
+    }
+
+    async fn with_limits(
+        address: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+        current: watch::Receiver<Current>,
+        connections: usize,
+        quiet: Duration,
+    ) -> anyhow::Result<Self> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)?
             .with_no_client_auth()
@@ -142,14 +157,25 @@ impl TlsListener {
         let listener = TcpListener::bind(address).await?;
         let local = listener.local_addr()?;
         let (done, ready) = mpsc::channel(1);
-        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), done));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(accept(listener, acceptor, done, connections, quiet));
         Ok(Self { local, ready })
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender<(Connection, SocketAddr)>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    done: mpsc::Sender<(Connection, SocketAddr)>,
+    connections: usize,
+    quiet: Duration,
+) {
+    let slots = Arc::new(Semaphore::new(connections));
+    let crowded = Arc::new(AtomicBool::new(false));
+    loop {
+        crowded.store(slots.available_permits() == 0, Ordering::Relaxed);
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        crowded.store(false, Ordering::Relaxed);
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -158,10 +184,10 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, done: mpsc::Sender
                 continue;
             }
         };
-        let (acceptor, done) = (acceptor.clone(), done.clone());
+        let (acceptor, done, crowded) = (acceptor.clone(), done.clone(), Arc::clone(&crowded));
         tokio::spawn(async move {
             match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(done.send((Connection { stream, _slot: slot }, from)).await),
+                Ok(Ok(stream)) => drop(done.send((Connection::new(stream, slot, crowded, quiet), from)).await),
                 Ok(Err(error)) => tracing::debug!(%error, %from, "no TLS with a client"),
                 Err(_) => tracing::debug!(%from, error = "no answer in time", "no TLS with a client"),
             }
@@ -186,29 +212,5 @@ impl Listener for TlsListener {
     }
 }
 
-/// One connection, and its place among those there may be.
-#[derive(Debug)]
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
+#[cfg(test)]
+mod tests;
