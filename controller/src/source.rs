@@ -13,7 +13,7 @@ use herald_crds::{
     keys,
     model::{self, NodeFacts},
 };
-use herald_runtime::watch::{Change, Key, watch};
+use herald_runtime::watch::{Change, Key, watch, watch_when_known};
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
@@ -22,15 +22,13 @@ use kube::{
     runtime::watcher,
 };
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug};
 use tokio::sync::mpsc;
 
 /// Facts on their way to the desk. Enough that parsing runs ahead while the desk plans a batch; more would only hide that it is behind.
 const QUEUE: usize = 1024;
 /// Services in one page of a list.
 const PAGE: u32 = 500;
-/// How often to look whether a missing CRD is there.
-const NO_KIND: Duration = Duration::from_secs(30);
 
 /// News about one kind.
 #[derive(Debug)]
@@ -188,28 +186,7 @@ impl Here<'_> {
         T: Send + 'static,
     {
         let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), self.namespace);
-        let facts = self.facts.clone();
-        tokio::spawn(async move {
-            wait_for_kind(&api, &facts, fact).await;
-            spawn(facts, watch(api, watcher::Config::default(), parse).map(fact));
-        });
-    }
-}
-
-/// Returns when there is a kind to watch. A cluster with the CRDs of MetalLB alone, or with old ones, has no objects of the others.
-async fn wait_for_kind<K, T>(api: &Api<DeserializeGuard<K>>, facts: &mpsc::Sender<Fact>, fact: fn(Change<T>) -> Fact)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
-{
-    while let Err(kube::Error::Api(status)) = api.list_metadata(&ListParams::default().limit(1)).await {
-        if !status.is_not_found() {
-            return;
-        }
-        let none = Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() };
-        if facts.send(fact(none)).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(NO_KIND).await;
+        spawn(self.facts.clone(), watch_when_known(api, watcher::Config::default(), parse).map(fact));
     }
 }
 

@@ -64,6 +64,24 @@ fn wait_for_metric(lab: &Lab, name: &str, wanted: &str) {
     }
 }
 
+/// Waits until every speaker has read a configuration in which so many objects are set aside.
+fn wait_for_speakers_to_set_aside(lab: &Lab, count: usize) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    for node in 1..=3 {
+        loop {
+            let value = lab.metric(node, "herald_config_problems").unwrap();
+            if value == Some(count as f64) {
+                break;
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the speaker on node {node} sets aside {value:?}, not {count}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+}
+
 #[test]
 fn what_is_wrong_is_shown_until_it_is_mended_and_stops_nothing_else() {
     let lab = lab();
@@ -92,6 +110,7 @@ fn what_is_wrong_is_shown_until_it_is_mended_and_stops_nothing_else() {
     let condition = &status.conditions[0];
     assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ConfigurationError"));
     wait_for_metric(&lab, "metallb_k8s_client_config_stale_bool", "1");
+    wait_for_speakers_to_set_aside(&lab, 2);
     for object in ["bgppeer/bad", "ipaddresspool/bad"] {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !lab.kubectl(&["events", "--namespace", HERALD, "--for", object]).unwrap().contains("ConfigurationError")
@@ -104,6 +123,7 @@ fn what_is_wrong_is_shown_until_it_is_mended_and_stops_nothing_else() {
         lab.kubectl(&["delete", kind, "bad", "--namespace", HERALD]).unwrap();
     }
     let mended = wait_for_state(&lab, "the state to be valid again", is_valid);
+    wait_for_speakers_to_set_aside(&lab, 0);
     assert_ne!(mended.status.unwrap().conditions[0].last_transition_time, condition.last_transition_time);
     wait_for_metric(&lab, "metallb_k8s_client_config_stale_bool", "0");
     lab.apply("config/default").unwrap();

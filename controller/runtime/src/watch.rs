@@ -1,7 +1,8 @@
 //! Guarded watches: one object that cannot be read stops nothing, and an API server that is away only delays news.
 //!
 //! [`watch`] follows one kind and yields [`Change`]s to apply to an index by key. Each object is parsed on arrival into
-//! what its consumer needs, so that memory holds no managed fields or other ballast.
+//! what its consumer needs, so that memory holds no managed fields or other ballast. [`watch_when_known`] does the same for a kind that the
+//! cluster may not know.
 //!
 //! ```text
 //!   list  ->  Reset { objects, invalid }          the whole set; what is not in it is gone
@@ -9,9 +10,10 @@
 //!   away  ->  nothing: the consumer keeps what it knows; list again after 0.2 to 2 s, doubling
 //! ```
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Resource, ResourceExt,
+    api::ListParams,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
@@ -28,6 +30,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// load with which thousands of speakers greet an API server that comes back. After an outage there are two: until the server
 /// answers, and again when it answers that the place to resume from is gone.
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// How often to look whether a missing CRD is there: somebody who applies one expects its objects to count within half a minute.
+const NO_KIND: Duration = Duration::from_secs(30);
 
 /// Names an object of a kind that is known from the context.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +120,31 @@ where
         };
         std::future::ready(change)
     })
+}
+
+/// Follows a kind as [`watch`] does, as soon as the cluster knows it. One whose CRD is not there, as with the CRDs of an older MetalLB, has no
+/// objects until then.
+pub fn watch_when_known<K, T>(
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    parse: impl Fn(K) -> T + Send + 'static,
+) -> impl Stream<Item = Change<T>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    T: Send + 'static,
+{
+    let unknown = stream::unfold((api.clone(), false), |(api, again)| async move {
+        if again {
+            tokio::time::sleep(NO_KIND).await;
+        }
+        match api.list_metadata(&ListParams::default().limit(1)).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                Some((Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }, (api, true)))
+            }
+            _ => None,
+        }
+    });
+    unknown.chain(watch(api, config, parse))
 }
 
 /// A list under way: what could be read and what could not.

@@ -1,23 +1,30 @@
 //! The watches.
 
 use super::{
-    Picture,
+    Picture, config,
+    secrets::Secrets,
     snapshot::{News, Snapshot},
 };
 use crate::metrics::Metrics;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use herald_crds::{
-    api::{IPAddressPool, L2Advertisement},
-    model::{NodeFacts, Service, endpoints_of},
+    api::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement},
+    keys,
+    model::{NodeFacts, Service, ServiceKey, endpoints_of},
 };
-use herald_runtime::watch::watch;
+use herald_runtime::watch::{Change, watch, watch_when_known};
 use k8s_openapi::{
     api::{core::v1, discovery::v1::EndpointSlice},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, core::DeserializeGuard, runtime::watcher};
-use std::sync::Arc;
-use tokio::sync::watch as latest;
+use kube::{
+    Api, Client, Resource,
+    core::{DeserializeGuard, NamespaceResourceScope},
+    runtime::watcher,
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, pin::pin, sync::Arc};
+use tokio::sync::{mpsc, watch as latest};
 
 /// Changes handled together before a new picture is made: a rollout changes hundreds of slices within milliseconds.
 const TOGETHER: usize = 1024;
@@ -30,7 +37,7 @@ pub(crate) struct Settings {
     pub(crate) ignore_exclude_label: bool,
 }
 
-/// Follows the API server and publishes a picture whenever it changes, from the moment on when every kind was listed. An API
+/// Follows the API server and publishes a picture whenever it changes, from the moment on when every kind that layer 2 needs was listed. An API
 /// server that is away changes nothing.
 pub(crate) async fn follow(
     client: Client,
@@ -38,11 +45,17 @@ pub(crate) async fn follow(
     metrics: Arc<Metrics>,
     pictures: latest::Sender<Option<Picture>>,
 ) {
-    let mut news = Box::pin(changes(client, &settings.namespace).ready_chunks(TOGETHER));
+    let (news, mut inbox) = mpsc::channel(TOGETHER);
+    start(&client, &settings.namespace, &news);
+    let mut secrets = Secrets::new(client, &settings.namespace, news);
     let mut snapshot = Snapshot::new(settings);
-    while let Some(chunk) = news.next().await {
-        for change in chunk {
+    let mut chunk = Vec::with_capacity(TOGETHER);
+    while inbox.recv_many(&mut chunk, TOGETHER).await > 0 {
+        for change in chunk.drain(..) {
             snapshot.apply(change);
+        }
+        for name in secrets.follow(snapshot.secrets()) {
+            snapshot.apply(News::config(config::News::Secret(name, None)));
         }
         let Some(picture) = snapshot.picture(&metrics) else { continue };
         pictures.send_if_modified(|current| {
@@ -55,45 +68,99 @@ pub(crate) async fn follow(
     }
 }
 
-fn changes(client: Client, namespace: &str) -> impl Stream<Item = News> + Send + use<> {
-    let pools: Api<DeserializeGuard<IPAddressPool>> = Api::namespaced(client.clone(), namespace);
-    let advertisements: Api<DeserializeGuard<L2Advertisement>> = Api::namespaced(client.clone(), namespace);
+fn start(client: &Client, namespace: &str, news: &mpsc::Sender<News>) {
+    let all = watcher::Config::default;
     let nodes: Api<DeserializeGuard<v1::Node>> = Api::all(client.clone());
+    let facts = |node: v1::Node| NodeFacts::from(&node);
+    spawn(news, watch(nodes, all(), facts).map(|change| News::config(config::News::Node(change))));
     let services: Api<DeserializeGuard<v1::Service>> = Api::all(client.clone());
-    let slices: Api<DeserializeGuard<EndpointSlice>> = Api::all(client);
-    stream::select_all([
-        watch(pools, watcher::Config::default(), lean_pool).map(News::Pool).boxed(),
-        watch(advertisements, watcher::Config::default(), lean_advertisement).map(News::L2Advertisement).boxed(),
-        watch(nodes, watcher::Config::default(), |node| NodeFacts::from(&node)).map(News::Node).boxed(),
-        watch(services, watcher::Config::default(), |service| Service::from(&service)).map(News::Service).boxed(),
-        watch(slices, watcher::Config::default(), |slice| (owner(&slice), endpoints_of([&slice])))
-            .map(News::Slice)
-            .boxed(),
-    ])
+    spawn(
+        news,
+        watch(services, all(), |service| Service::from(&service)).map(|change| News::Service(Box::new(change))),
+    );
+    let slices: Api<DeserializeGuard<EndpointSlice>> = Api::all(client.clone());
+    spawn(news, watch(slices, all(), |slice| (owner(&slice), endpoints_of([&slice]))).map(News::Slice));
+
+    let here = Here { client, namespace, news };
+    here.follow(config::News::Pool, |it: IPAddressPool| IPAddressPool {
+        metadata: meaning(it.metadata),
+        status: None,
+        ..it
+    });
+    here.follow(config::News::L2Advertisement, |it: L2Advertisement| L2Advertisement {
+        metadata: meaning(it.metadata),
+        status: None,
+        ..it
+    });
+    here.follow(config::News::BgpAdvertisement, |it: BGPAdvertisement| BGPAdvertisement {
+        metadata: meaning(it.metadata),
+        status: None,
+        ..it
+    });
+    here.follow(config::News::BgpPeer, |it: BGPPeer| BGPPeer { metadata: meaning(it.metadata), status: None, ..it });
+    here.follow(config::News::BfdProfile, |it: BFDProfile| BFDProfile {
+        metadata: meaning(it.metadata),
+        status: None,
+        ..it
+    });
+    here.follow(config::News::Community, |it: Community| Community {
+        metadata: meaning(it.metadata),
+        status: None,
+        ..it
+    });
+}
+
+/// Where the objects are that configure Herald.
+struct Here<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    news: &'a mpsc::Sender<News>,
+}
+
+impl Here<'_> {
+    fn follow<K, T>(&self, news: fn(Change<T>) -> config::News, parse: fn(K) -> T)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + 'static,
+        T: Send + 'static,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::namespaced(self.client.clone(), self.namespace);
+        let changes = watch_when_known(api, watcher::Config::default(), parse);
+        spawn(self.news, changes.map(move |change| News::config(news(change))));
+    }
+}
+
+fn spawn(news: &mpsc::Sender<News>, changes: impl Stream<Item = News> + Send + 'static) {
+    let news = news.clone();
+    tokio::spawn(async move {
+        let mut changes = pin!(changes);
+        while let Some(change) = changes.next().await {
+            if news.send(change).await.is_err() {
+                return;
+            }
+        }
+    });
 }
 
 /// The Service whose endpoints a slice holds.
-fn owner(slice: &EndpointSlice) -> Option<herald_crds::model::ServiceKey> {
+fn owner(slice: &EndpointSlice) -> Option<ServiceKey> {
     let name = slice.metadata.labels.as_ref()?.get("kubernetes.io/service-name")?;
-    Some(herald_crds::model::ServiceKey::new(slice.metadata.namespace.clone()?, name.clone()))
+    Some(ServiceKey::new(slice.metadata.namespace.clone()?, name.clone()))
 }
 
-/// What a pool means, without what changes at every allocation.
-fn lean_pool(mut pool: IPAddressPool) -> IPAddressPool {
-    pool.status = None;
-    IPAddressPool { metadata: lean(pool.metadata), ..pool }
-}
-
-fn lean_advertisement(mut advertisement: L2Advertisement) -> L2Advertisement {
-    advertisement.status = None;
-    L2Advertisement { metadata: lean(advertisement.metadata), ..advertisement }
-}
-
-fn lean(metadata: ObjectMeta) -> ObjectMeta {
+/// What changes only when an object comes to mean something else. Of the annotations only ours are read.
+fn meaning(metadata: ObjectMeta) -> ObjectMeta {
+    let mut annotations = metadata.annotations.unwrap_or_default();
+    annotations.retain(|name, _| name.split_once('/').is_some_and(|(group, _)| group == keys::HERALD_GROUP));
     ObjectMeta {
         name: metadata.name,
         namespace: metadata.namespace,
         labels: metadata.labels,
+        annotations: Some(annotations).filter(|some| !some.is_empty()),
         creation_timestamp: metadata.creation_timestamp,
         ..ObjectMeta::default()
     }

@@ -1,10 +1,13 @@
 //! Where the speaker learns what is wanted.
 
+mod config;
 pub(crate) mod key;
+mod kind;
 pub(crate) mod kube;
+mod secrets;
 mod snapshot;
 
-use herald_crds::model::{NodeFacts, ServiceKey};
+use herald_crds::model::{NodeFacts, Resolved, ServiceKey};
 use herald_desire::{Desired, Refusal, Wish};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,4 +20,7 @@ pub(crate) struct Picture {
     pub(crate) desired: Desired,
     /// What came of each Service of our class.
     pub(crate) wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
+    /// The configuration in force, with the peers of BGP, their passwords and what is announced to them. Nothing until every kind was listed
+    /// that BGP is made of: a session that was up before a restart is not to see half of its routes.
+    pub(crate) resolved: Option<Arc<Resolved>>,
 }
