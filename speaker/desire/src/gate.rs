@@ -40,16 +40,7 @@ pub struct Wish {
 ///
 /// The first gate that no node passes.
 pub fn service(view: &View<'_>, service: &Service, endpoints: &[Endpoint]) -> Result<Wish, Refusal> {
-    if service.kind != ServiceKind::LoadBalancer {
-        return Err(Refusal::NotLoadBalancer);
-    }
-    if service.assigned.is_empty() {
-        return Err(Refusal::NoIpAllocated);
-    }
-    let pool = view.resolved.pool_held(service).ok_or(Refusal::IpNotAllowed)?;
-    if !endpoints.iter().any(|endpoint| endpoint.can_serve) {
-        return Err(Refusal::NoEndpoints);
-    }
+    let pool = pool_served(view, service, endpoints)?;
     let adverts = adverts(view, service, pool)?;
     let gates = Gates { view, adverts: &adverts, serving: local_servers(service, endpoints) };
 
@@ -75,6 +66,25 @@ pub fn service(view: &View<'_>, service: &Service, endpoints: &[Endpoint]) -> Re
     })
 }
 
+/// The pool of a Service that has addresses and somebody behind them: what comes before any advertisement, by whichever protocol.
+pub(crate) fn pool_served<'a>(
+    view: &View<'a>,
+    service: &'a Service,
+    endpoints: &[Endpoint],
+) -> Result<&'a str, Refusal> {
+    if service.kind != ServiceKind::LoadBalancer {
+        return Err(Refusal::NotLoadBalancer);
+    }
+    if service.assigned.is_empty() {
+        return Err(Refusal::NoIpAllocated);
+    }
+    let pool = view.resolved.pool_held(service).ok_or(Refusal::IpNotAllowed)?;
+    if !endpoints.iter().any(|endpoint| endpoint.can_serve) {
+        return Err(Refusal::NoEndpoints);
+    }
+    Ok(pool)
+}
+
 /// The advertisements of the pool that select the Service.
 fn adverts<'a>(view: &View<'a>, service: &Service, pool: &str) -> Result<Vec<&'a L2Advert>, Refusal> {
     let of_pool = view.resolved.l2_advertisements.values().filter(|advert| advert.pools.contains(pool));
@@ -86,12 +96,23 @@ fn adverts<'a>(view: &View<'a>, service: &Service, pool: &str) -> Result<Vec<&'a
 }
 
 /// The nodes with an endpoint that can take traffic, where that matters.
-fn local_servers<'a>(service: &Service, endpoints: &'a [Endpoint]) -> Option<BTreeSet<&'a str>> {
+pub(crate) fn local_servers<'a>(service: &Service, endpoints: &'a [Endpoint]) -> Option<BTreeSet<&'a str>> {
     let serving = endpoints.iter().filter(|endpoint| endpoint.can_serve);
     match service.traffic_policy {
         TrafficPolicy::Cluster => None,
         TrafficPolicy::Local => Some(serving.filter_map(|endpoint| endpoint.node.as_deref()).collect()),
     }
+}
+
+/// Whether a node may announce anything at all.
+pub(crate) fn node_stands(view: &View<'_>, node: &NodeFacts) -> Result<(), Refusal> {
+    if node.network_unavailable {
+        return Err(Refusal::NodeNetworkUnavailable);
+    }
+    if node.is_excluded() && !view.ignore_exclude_label {
+        return Err(Refusal::NodeExcluded);
+    }
+    Ok(())
 }
 
 /// What every single node has to pass.
@@ -106,12 +127,7 @@ impl Gates<'_> {
         if !self.adverts.iter().any(|advert| advert.nodes.contains(name)) {
             return Err(Refusal::NoMatchingAdvertisement);
         }
-        if node.network_unavailable {
-            return Err(Refusal::NodeNetworkUnavailable);
-        }
-        if node.is_excluded() && !self.view.ignore_exclude_label {
-            return Err(Refusal::NodeExcluded);
-        }
+        node_stands(self.view, node)?;
         if self.serving.as_ref().is_some_and(|nodes| !nodes.contains(name)) {
             return Err(Refusal::NoLocalEndpoints);
         }

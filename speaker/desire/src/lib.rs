@@ -1,4 +1,4 @@
-//! What the speakers should announce at layer 2, from where, and why not.
+//! What the speakers should announce, from where, and why not: here by layer 2, in [`bgp`] by BGP.
 //!
 //! ```text
 //!   Service + its endpoints + Resolved + nodes   --service-->   Wish: addresses, the nodes that may own them, interfaces here
@@ -16,6 +16,7 @@
 //! Who of the nodes that may own an address does own it is for the election to settle; who is alive plays no part here.
 //! Which Services are of this installation's class is for the caller to filter ([`herald_crds::model::Service::handled_by`]).
 
+pub mod bgp;
 mod gate;
 mod refusal;
 mod share;

@@ -18,6 +18,8 @@ pub enum Refusal {
     SharedIpWithServiceSelector,
     /// No advertisement of its pool selects it (on this node).
     NoMatchingAdvertisement,
+    /// Advertisements that select it would have a peer told the same prefix with different LOCAL_PREF.
+    ConflictingAdvertisements,
     /// The node has no network yet.
     NodeNetworkUnavailable,
     /// The node carries the label that keeps load balancers away.
@@ -26,6 +28,8 @@ pub enum Refusal {
     NoEligibleNode,
     /// Its traffic policy is Local and no endpoint that can take traffic is on (this) one of the nodes that may announce.
     NoLocalEndpoints,
+    /// None of the peers that it is to be announced to is one of this node that takes routes of its families.
+    NoPeer,
 }
 
 impl Refusal {
@@ -38,10 +42,12 @@ impl Refusal {
             Self::NoEndpoints => "noEndpoints",
             Self::SharedIpWithServiceSelector => "sharedIPWithServiceSelector",
             Self::NoMatchingAdvertisement => "noMatchingAdvertisement",
+            Self::ConflictingAdvertisements => "conflictingAdvertisements",
             Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
             Self::NodeExcluded => "nodeLabeledExcludeBalancers",
             Self::NoEligibleNode => "noEligibleNode",
             Self::NoLocalEndpoints => "noLocalEndpoints",
+            Self::NoPeer => "noPeer",
         }
     }
 }

@@ -176,10 +176,12 @@ fn reasons_are_the_words_metallb_users_know() {
         (Refusal::NoEndpoints, "noEndpoints"),
         (Refusal::SharedIpWithServiceSelector, "sharedIPWithServiceSelector"),
         (Refusal::NoMatchingAdvertisement, "noMatchingAdvertisement"),
+        (Refusal::ConflictingAdvertisements, "conflictingAdvertisements"),
         (Refusal::NodeNetworkUnavailable, "nodeNetworkUnavailable"),
         (Refusal::NodeExcluded, "nodeLabeledExcludeBalancers"),
         (Refusal::NoEligibleNode, "noEligibleNode"),
         (Refusal::NoLocalEndpoints, "noLocalEndpoints"),
+        (Refusal::NoPeer, "noPeer"),
     ];
     for (refusal, word) in table {
         assert_eq!((refusal.as_str(), refusal.to_string()), (word, word.to_owned()));
