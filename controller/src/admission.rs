@@ -17,7 +17,6 @@ mod convert;
 mod protect;
 mod review;
 
-use crate::error::say;
 use axum::{
     Router,
     body::Bytes,
@@ -30,6 +29,7 @@ use herald_crds::{
     keys,
     model::{Config, NodeFacts, Service},
 };
+use herald_runtime::error::say;
 use k8s_openapi::api::core::v1::{self, Node};
 use kube::{
     Api, Client, ResourceExt,

@@ -3,8 +3,9 @@
 //! One request per Service: a merge patch of `services/status` with the status and the annotation together, for exactly the object and the state
 //! of it that was decided on. Any other gives a conflict, and the desk decides again on the fresh one.
 
-use crate::{error::WriteError, metrics::Metrics, reconcile::Write, source::Seen};
+use crate::{metrics::Metrics, reconcile::Write, source::Seen};
 use herald_crds::keys;
+use herald_runtime::error::WriteError;
 use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, Client,

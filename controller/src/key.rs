@@ -3,9 +3,9 @@
 //! Made once if it is missing, with 256 random bits; one that exists is never changed, because every speaker would have to change with it. The
 //! key is never logged.
 
-use crate::error::say;
 use anyhow::{Context, anyhow};
 use herald_crds::keys;
+use herald_runtime::error::say;
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, api::PostParams};
 use ring::rand::{SecureRandom, SystemRandom};

@@ -11,7 +11,7 @@
 //! Time is measured here, from when a renewal was observed, never by what the other host's clock wrote. Taking, renewing and giving up are
 //! replacements of the version that was read, so that of two replicas that try at once only one succeeds.
 
-use crate::error::say;
+use herald_runtime::error::say;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},

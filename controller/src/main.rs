@@ -5,7 +5,6 @@
 //!   reconcile   the desk: facts in, one decision per Service, writes and news out; no clock, no client
 //!   apply       carries the writes out, some at a time
 //!   report      Events and pool counters, behind the writes and never in their way
-//!   state       the ConfigurationState: whether all of it makes sense
 //!   lease       which of the replicas acts
 //!   admission   the webhooks: what an object would come to, asked before it is stored
 //!   certs       what the webhooks are trusted by
@@ -18,7 +17,6 @@ mod admission;
 mod apply;
 mod args;
 mod certs;
-mod error;
 mod key;
 mod lease;
 mod metrics;
@@ -27,7 +25,6 @@ mod report;
 mod reserve;
 mod run;
 mod source;
-mod state;
 
 use herald_runtime::{flags, process};
 use std::process::ExitCode;

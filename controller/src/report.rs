@@ -4,12 +4,12 @@
 //! controller does of a Service that is still refused, finds the Event there and writes nothing.
 
 use crate::{
-    error::{WriteError, say},
     metrics::Metrics,
     reconcile::{AboutKind, News},
 };
 use herald_allocator::Usage;
 use herald_crds::{IPAddressPool, api::IPAddressPoolStatus, keys, model::Kind};
+use herald_runtime::error::{WriteError, say};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},

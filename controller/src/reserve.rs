@@ -1,7 +1,8 @@
 //! Writes AddressReservations: what deleted Services left is kept, and what is kept no longer is dropped.
 
-use crate::{error::WriteError, metrics::Metrics, reconcile::Chore};
+use crate::{metrics::Metrics, reconcile::Chore};
 use herald_crds::{api::herald::AddressReservation, keys};
+use herald_runtime::error::WriteError;
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, Preconditions},

@@ -13,16 +13,13 @@ use crate::{
     admission,
     apply::{IN_FLIGHT, Writer, pause},
     args::{Args, WebhookMode, Webhooks},
-    certs,
-    error::{WriteError, say},
-    key,
+    certs, key,
     lease::{Candidate, Elector, Leadership},
     metrics::Metrics,
     reconcile::{Chore, Desk, Outcome, Write},
     report::{Reporter, status_of, write_pools},
     reserve::keep,
-    source::{self, Fact, Seen, older, stripped},
-    state::{self, Found, Pod},
+    source::{self, Fact, Seen, stripped},
 };
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -30,10 +27,12 @@ use herald_crds::{IPAddressPool, api::herald::AddressReservation, keys};
 use herald_runtime::{
     admin::{self, Readiness},
     client,
+    error::{WriteError, say},
     flags::Ignored,
     signal,
+    state::{self, Author, Component, Found},
     tls::{self, TlsListener},
-    watch::{Change, Key},
+    watch::{Change, Key, older},
 };
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
@@ -117,15 +116,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (busy, is_busy) = watch::channel(false);
     let instance = pod.unwrap_or_else(|| host.to_owned());
     let (found, is_found) = watch::channel(None);
-    let this = Pod { name: instance.clone(), uid: args.pod_uid.filter(|uid| !uid.is_empty()) };
-    tokio::spawn(state::keep(
-        client.clone(),
-        namespace.clone(),
-        this,
-        is_found,
-        leadership.clone(),
-        Arc::clone(&metrics),
-    ));
+    let this = Component::controller(state::owner(&instance, args.pod_uid.as_deref()));
+    let author = Replica { leadership: leadership.clone(), metrics: Arc::clone(&metrics) };
+    tokio::spawn({
+        let (client, namespace) = (client.clone(), namespace.clone());
+        async move { state::keep(client, &namespace, this, is_found, author).await }
+    });
     let mut worker = Worker {
         facts: source::follow(&client, &namespace),
         leadership,
@@ -162,6 +158,33 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let _ = stop.send(());
     let _ = timeout(LAST_WRITES * 2, election).await;
     Ok(())
+}
+
+/// Writes the state of the controller while it acts.
+struct Replica {
+    leadership: watch::Receiver<Leadership>,
+    metrics: Arc<Metrics>,
+}
+
+impl Author for Replica {
+    fn permitted(&mut self) -> Option<Instant> {
+        match *self.leadership.borrow_and_update() {
+            Leadership::Acts { until } => Some(until),
+            Leadership::Follows => None,
+        }
+    }
+
+    async fn changed(&mut self) -> bool {
+        self.leadership.changed().await.is_ok()
+    }
+
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn wrote(&self, result: &Result<(), WriteError>, took: Duration) {
+        self.metrics.wrote("state", result.as_ref().map_or_else(WriteError::label, |()| "ok"), took);
+    }
 }
 
 type Written = (Write, Result<Seen, WriteError>);

@@ -13,7 +13,7 @@ use herald_crds::{
     keys,
     model::{self, NodeFacts},
 };
-use herald_runtime::watch::{Change, Key, watch, watch_when_known};
+use herald_runtime::watch::{Change, Key, older, watch, watch_when_known};
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Client, Resource,
@@ -113,11 +113,6 @@ impl From<v1::Service> for Seen {
             version: object.metadata.resource_version.unwrap_or_default(),
         }
     }
-}
-
-/// Whether one resource version is older than another.
-pub(crate) fn older(a: &str, b: &str) -> bool {
-    matches!((a.parse::<u128>(), b.parse::<u128>()), (Ok(a), Ok(b)) if a < b)
 }
 
 /// Follows everything from here on.
@@ -241,16 +236,4 @@ fn without_ballast(metadata: ObjectMeta) -> ObjectMeta {
 /// What changes only when an object comes to mean something else.
 pub(crate) fn meaning(metadata: ObjectMeta) -> ObjectMeta {
     ObjectMeta { resource_version: None, ..without_ballast(metadata) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::older;
-
-    #[test]
-    fn versions_compare_as_numbers_and_what_is_none_is_news() {
-        assert!(older("9", "10"));
-        assert!(!older("10", "10") && !older("11", "10"));
-        assert!(!older("abc", "10") && !older("9", ""));
-    }
 }

@@ -29,6 +29,10 @@ pub(crate) struct Args {
     #[arg(long, env = "METALLB_POD_NAME")]
     pub(crate) pod_name: Option<String>,
 
+    /// UID of this pod, so that what the speaker shows of itself goes with it. Without one it stays.
+    #[arg(long, env = "HERALD_POD_UID")]
+    pub(crate) pod_uid: Option<String>,
+
     /// Handle only Services of this loadBalancerClass; by default only those without one.
     #[arg(long)]
     pub(crate) lb_class: Option<String>,

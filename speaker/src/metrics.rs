@@ -4,6 +4,7 @@ pub(crate) mod bfd;
 
 use crate::net::flows::{Fate, Off};
 use herald_crds::model::ServiceKey;
+use herald_runtime::error::WriteError;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -29,6 +30,12 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    kind: &'static str,
+    result: &'static str,
+}
+
 /// Everything counted. One per process.
 pub(crate) struct Metrics {
     node: String,
@@ -38,6 +45,8 @@ pub(crate) struct Metrics {
     responses: Family<Ip, Gauge>,
     gratuitous: Family<Ip, Gauge>,
     config_updates: Counter,
+    writes: Family<Write, Counter>,
+    update_errors: Counter,
     config_loaded: Gauge,
     config_stale: Gauge,
     problems: Gauge,
@@ -66,6 +75,8 @@ impl Metrics {
             responses: Family::default(),
             gratuitous: Family::default(),
             config_updates: Counter::default(),
+            writes: Family::default(),
+            update_errors: Counter::default(),
             config_loaded: Gauge::default(),
             config_stale: Gauge::default(),
             problems: Gauge::default(),
@@ -103,6 +114,8 @@ impl Metrics {
             "1 while an object is set aside",
             m.config_stale.clone(),
         );
+        registry.register("metallb_k8s_client_update_errors", "Writes that failed", m.update_errors.clone());
+        registry.register("herald_speaker_writes", "Writes to the API server by kind and result", m.writes.clone());
         registry.register("herald_config_problems", "Objects set aside", m.problems.clone());
         registry.register("herald_election_members", "Other speakers heard", m.members.clone());
         registry.register("herald_election_gains", "Addresses gained", m.gained.clone());
@@ -146,6 +159,16 @@ impl Metrics {
         self.config_loaded.set(1);
         self.config_stale.set(i64::from(problems > 0));
         self.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a write of a status.
+    pub(crate) fn wrote(&self, kind: &'static str, result: &Result<(), WriteError>) {
+        let word = result.as_ref().map_or_else(WriteError::label, |()| "ok");
+        self.writes.get_or_create(&Write { kind, result: word }).inc();
+        // A conflict is a race that the next look settles, not a failure.
+        if matches!(result, Err(WriteError::Refused(_) | WriteError::Unreachable(_) | WriteError::NotActing)) {
+            self.update_errors.inc();
+        }
     }
 
     pub(crate) fn announces(&self, service: &ServiceKey, ip: IpAddr) {

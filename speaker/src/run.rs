@@ -18,7 +18,7 @@ use crate::{
     node::NodeView,
     orders::{Me, Missing, orders},
     pulse::{News, Orders, Pulse, bfd::Bfd},
-    report::{Reporter, events::Events},
+    report::{self, Reporter, events::Events},
     source::{self, Picture, key::Place},
 };
 use anyhow::Context;
@@ -30,6 +30,7 @@ use herald_runtime::{
     client,
     flags::Ignored,
     signal,
+    state::{self, Component},
 };
 use kube::Api;
 use prometheus_client::registry::Registry;
@@ -75,7 +76,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         class: args.lb_class.clone(),
         ignore_exclude_label: args.ignore_exclude_lb,
     };
-    tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), pictures));
+    let (found, is_found) = watch::channel(None);
+    tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), pictures, found));
+    let pod = args.pod_name.as_deref().and_then(|pod| state::owner(pod, args.pod_uid.as_deref()));
+    let author = report::state::Speaker::new(&args.node_name, picture.clone(), Arc::clone(&metrics));
+    tokio::spawn({
+        let (client, namespace) = (client.clone(), namespace.clone());
+        let this = Component::speaker(&args.node_name, pod);
+        async move { state::keep(client, &namespace, this, is_found, author).await }
+    });
 
     let place = match &args.ml_secret_key_path {
         Some(directory) => Place::Directory(directory.clone()),

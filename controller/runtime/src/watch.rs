@@ -137,14 +137,28 @@ where
         if again {
             tokio::time::sleep(NO_KIND).await;
         }
-        match api.list_metadata(&ListParams::default().limit(1)).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                Some((Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() }, (api, true)))
-            }
-            _ => None,
-        }
+        let none = || Change::Reset { objects: BTreeMap::new(), invalid: Vec::new() };
+        is_unknown(&api).await.then(|| (none(), (api, true)))
     });
     unknown.chain(watch(api, config, parse))
+}
+
+/// Returns when the cluster knows a kind, or does not answer.
+pub async fn until_known<K>(api: &Api<DeserializeGuard<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    while is_unknown(api).await {
+        tokio::time::sleep(NO_KIND).await;
+    }
+}
+
+async fn is_unknown<K>(api: &Api<DeserializeGuard<K>>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let one = ListParams::default().limit(1);
+    matches!(api.list_metadata(&one).await, Err(kube::Error::Api(status)) if status.is_not_found())
 }
 
 /// A list under way: what could be read and what could not.
@@ -152,6 +166,12 @@ type Listing<T> = (BTreeMap<Key, T>, Vec<(Key, String)>);
 
 fn key_of<K: Resource<DynamicType = ()>>(object: &DeserializeGuard<K>) -> Key {
     Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+/// Whether one resource version is older than another. They are decimal numbers that grow, except with API servers older than that guarantee; what
+/// cannot be compared counts as news.
+pub fn older(a: &str, b: &str) -> bool {
+    matches!((a.parse::<u128>(), b.parse::<u128>()), (Ok(a), Ok(b)) if a < b)
 }
 
 /// An error with its causes in one line: the outermost alone often hides a missing permission.
@@ -167,4 +187,16 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers_and_what_is_none_is_news() {
+        assert!(older("9", "10"));
+        assert!(!older("10", "10") && !older("11", "10"));
+        assert!(!older("abc", "10") && !older("9", ""));
+    }
 }

@@ -9,9 +9,10 @@
 //! A certificate that was served once is served until there is another one, whatever becomes of the Secret.
 
 use super::{Step, Stored, Trust, certified, decide, empty};
-use crate::{error::say, lease::Leadership};
+use crate::lease::Leadership;
 use futures::{Stream, StreamExt, stream::select_all};
 use herald_runtime::{
+    error::say,
     tls::Current,
     watch::{Change, watch},
 };

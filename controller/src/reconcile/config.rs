@@ -10,14 +10,13 @@
 
 use super::{About, Desk, News};
 use crate::source::{ALLOCATION, CHECKED, Fact, meaning};
-use crate::state::Found;
 use herald_allocator::turn;
 use herald_crds::{
     IPAddressPool,
     api::reason::ControllerReason,
     model::{Config, Kind, ObjectRef, Problem, ProblemReason, Service, ServiceKey, Waiting, resolve},
 };
-use herald_runtime::watch::Change;
+use herald_runtime::{state::Found, watch::Change};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 
@@ -79,10 +78,7 @@ impl Desk {
         }
         let kinds = ALLOCATION.iter().chain(&CHECKED);
         let missing: Vec<&str> = kinds.filter(|kind| !self.listed.contains(*kind)).copied().collect();
-        Some(match missing.is_empty() {
-            true => Found::Read(self.reading.problems.clone(), self.reading.waiting.clone()),
-            false => Found::Unknown(format!("not listed yet: {}", missing.join(", "))),
-        })
+        Some(Found::new(&missing, &self.reading.problems, &self.reading.waiting))
     }
 
     /// Whether some object of the configuration is set aside because of an error in it.

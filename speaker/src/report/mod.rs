@@ -2,6 +2,7 @@
 
 mod bfd;
 pub(crate) mod events;
+pub(crate) mod state;
 
 use crate::{
     metrics::Metrics,

@@ -12,9 +12,12 @@ use super::kind::Kind;
 use crate::metrics::Metrics;
 use herald_crds::{
     api::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement},
-    model::{self, Config, NodeFacts, ObjectRef, Problem, ProblemReason, Resolved, SecretFacts, resolve},
+    model::{self, Config, NodeFacts, ObjectRef, Problem, ProblemReason, Resolved, SecretFacts, concerns, resolve},
 };
-use herald_runtime::watch::{Change, Key};
+use herald_runtime::{
+    state::Found,
+    watch::{Change, Key},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -35,6 +38,7 @@ pub(super) enum News {
 
 /// The configuration, and what was made of it.
 pub(super) struct Reading {
+    node: String,
     pools: Kind,
     l2_advertisements: Kind,
     nodes: Kind,
@@ -49,8 +53,9 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(node: String) -> Self {
         Self {
+            node,
             pools: Kind::new("IPAddressPool"),
             l2_advertisements: Kind::new("L2Advertisement"),
             nodes: Kind::new("Node"),
@@ -98,6 +103,14 @@ impl Reading {
     pub(super) fn secrets(&self) -> BTreeSet<String> {
         let named = self.config.bgp_peers.values().filter_map(|peer| peer.spec.password_secret.as_ref());
         named.map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What this node's speaker found, `missing` being the kinds that were never listed.
+    pub(super) fn found(&self, missing: &[&str]) -> Found {
+        let mine = |object: &ObjectRef| concerns(&self.config, object, &self.node);
+        let problems: Vec<_> = self.problems.iter().filter(|problem| mine(&problem.object)).cloned().collect();
+        let waiting: Vec<_> = self.resolved.waiting.iter().filter(|waiting| mine(&waiting.object)).cloned().collect();
+        Found::new(missing, &problems, &waiting)
     }
 
     /// Every node, by name.

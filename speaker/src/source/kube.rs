@@ -12,7 +12,10 @@ use herald_crds::{
     keys,
     model::{NodeFacts, Service, ServiceKey, endpoints_of},
 };
-use herald_runtime::watch::{Change, watch, watch_when_known};
+use herald_runtime::{
+    state::Found,
+    watch::{Change, watch, watch_when_known},
+};
 use k8s_openapi::{
     api::{core::v1, discovery::v1::EndpointSlice},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -37,13 +40,14 @@ pub(crate) struct Settings {
     pub(crate) ignore_exclude_label: bool,
 }
 
-/// Follows the API server and publishes a picture whenever it changes, from the moment on when every kind that layer 2 needs was listed. An API
+/// Follows the API server and publishes what was found in the configuration, and a picture, whenever they change; a picture only from the moment on when every kind that layer 2 needs was listed. An API
 /// server that is away changes nothing.
 pub(crate) async fn follow(
     client: Client,
     settings: Settings,
     metrics: Arc<Metrics>,
     pictures: latest::Sender<Option<Picture>>,
+    found: latest::Sender<Option<Found>>,
 ) {
     let (news, mut inbox) = mpsc::channel(TOGETHER);
     start(&client, &settings.namespace, &news);
@@ -57,15 +61,22 @@ pub(crate) async fn follow(
         for name in secrets.follow(snapshot.secrets()) {
             snapshot.apply(News::config(config::News::Secret(name, None)));
         }
-        let Some(picture) = snapshot.picture(&metrics) else { continue };
-        pictures.send_if_modified(|current| {
-            let changed = current.as_ref() != Some(&picture);
-            if changed {
-                *current = Some(picture);
-            }
-            changed
-        });
+        let picture = snapshot.picture(&metrics);
+        publish(&found, Some(snapshot.found()));
+        if picture.is_some() {
+            publish(&pictures, picture);
+        }
     }
+}
+
+fn publish<T: PartialEq>(to: &latest::Sender<T>, value: T) {
+    to.send_if_modified(|current| {
+        let changed = *current != value;
+        if changed {
+            *current = value;
+        }
+        changed
+    });
 }
 
 fn start(client: &Client, namespace: &str, news: &mpsc::Sender<News>) {

@@ -12,7 +12,10 @@ use super::{
 use crate::metrics::Metrics;
 use herald_crds::model::{Endpoint, Service, ServiceKey, ServiceKind};
 use herald_desire::{Refusal, View, Wish, desired};
-use herald_runtime::watch::{Change, Key};
+use herald_runtime::{
+    state::Found,
+    watch::{Change, Key},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -48,8 +51,8 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
+            reading: Reading::new(settings.node.clone()),
             settings,
-            reading: Reading::new(),
             services: Kind::new("Service"),
             slices: Kind::new("EndpointSlice"),
             service: BTreeMap::new(),
@@ -91,6 +94,13 @@ impl Snapshot {
     /// The Secrets that are to be followed.
     pub(super) fn secrets(&self) -> BTreeSet<String> {
         self.reading.secrets()
+    }
+
+    /// What was found in the configuration, as of the last picture.
+    pub(super) fn found(&self) -> Found {
+        let mut missing = self.reading.missing();
+        missing.extend([&self.services, &self.slices].into_iter().filter(|kind| !kind.is_listed()).map(Kind::name));
+        self.reading.found(&missing)
     }
 
     /// The picture as of now; none before every kind that layer 2 needs was listed once.

@@ -1,10 +1,10 @@
 //! What a failed write means for whoever asked for it.
 
-use herald_runtime::watch::chain;
+use crate::watch::chain;
 
 /// Why a write was not carried out.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
+pub enum WriteError {
     /// Somebody changed the object meanwhile: decide again on the fresh one.
     #[error("the object changed meanwhile")]
     Conflict,
@@ -17,14 +17,14 @@ pub(crate) enum WriteError {
     /// The API server did not answer: try again soon.
     #[error("the API server does not answer: {0}")]
     Unreachable(String),
-    /// This replica may not act any more: the other one will.
-    #[error("the lease ended")]
+    /// The time in which it was permitted is over: another replica may write now.
+    #[error("the time in which it may be written is over")]
     NotActing,
 }
 
 impl WriteError {
     /// A fixed word for metrics.
-    pub(crate) fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
@@ -49,7 +49,7 @@ impl From<kube::Error> for WriteError {
 }
 
 /// An error in one line. What the API server says is said in its own words, without the frame around them.
-pub(crate) fn say(error: &kube::Error) -> String {
+pub fn say(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         error => chain(error),
