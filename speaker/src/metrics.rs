@@ -173,6 +173,8 @@ impl Metrics {
 
     pub(crate) fn announces(&self, service: &ServiceKey, ip: IpAddr) {
         self.announced.get_or_create(&self.announced_labels(service, ip)).set(1);
+        // There from the start, so that the first conflict is an increase.
+        let _ = self.conflicts.get_or_create(&label(ip));
     }
 
     pub(crate) fn announces_no_more(&self, service: &ServiceKey, ip: IpAddr) {

@@ -10,9 +10,13 @@
 mod common;
 
 use common::lab;
-use herald_tests::{cluster::HERALD, fault::strike, herald::PATIENCE};
+use herald_tests::{
+    cluster::{HERALD, repository},
+    fault::strike,
+    herald::PATIENCE,
+};
 use nix::sys::signal::Signal;
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 #[test]
 fn a_gain_is_logged_as_json_with_everything_an_operator_asks() {
@@ -55,6 +59,7 @@ fn metrics_have_the_names_that_dashboards_know() {
 
     // The controllers are pods: asked from a node.
     let mut leaders = 0;
+    let mut exported = text;
     for pod in lab.pods(HERALD, "component=controller").unwrap() {
         let pod_ip = pod.status.unwrap().pod_ip.unwrap();
         let get = |port: u16, path: &str| {
@@ -70,8 +75,21 @@ fn metrics_have_the_names_that_dashboards_know() {
             leaders += 1;
             assert!(text.contains("metallb_allocator_addresses_total{pool=\"lan\"} 228"), "{text}");
         }
+        exported.push_str(&text);
     }
     assert!(leaders > 0, "some controller counts the pool");
+
+    // What the alerts ask for is there.
+    let rules = std::fs::read_to_string(repository().join("config/monitoring/rules.yaml")).unwrap();
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let words = expressions.flat_map(|text| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_'));
+    let names: BTreeSet<&str> =
+        words.filter(|word| word.starts_with("metallb_") || word.starts_with("herald_")).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        let shown = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        assert!(exported.lines().any(shown), "no {name}, which an alert asks for, in\n{exported}");
+    }
 }
 
 #[test]
