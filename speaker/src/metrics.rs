@@ -162,8 +162,8 @@ impl Metrics {
     }
 
     /// Counts a write of a status.
-    pub(crate) fn wrote(&self, kind: &'static str, result: &Result<(), WriteError>) {
-        let word = result.as_ref().map_or_else(WriteError::label, |()| "ok");
+    pub(crate) fn wrote(&self, kind: &'static str, result: Result<(), &WriteError>) {
+        let word = result.map_or_else(WriteError::label, |()| "ok");
         self.writes.get_or_create(&Write { kind, result: word }).inc();
         // A conflict is a race that the next look settles, not a failure.
         if matches!(result, Err(WriteError::Refused(_) | WriteError::Unreachable(_) | WriteError::NotActing)) {

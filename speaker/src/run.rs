@@ -18,7 +18,11 @@ use crate::{
     node::NodeView,
     orders::{Me, Missing, orders},
     pulse::{News, Orders, Pulse, bfd::Bfd},
-    report::{self, Reporter, events::Events},
+    report::{
+        self, Reporter,
+        events::Events,
+        l2_status::{self, Board},
+    },
     source::{self, Picture, key::Place},
 };
 use anyhow::Context;
@@ -82,7 +86,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let author = report::state::Speaker::new(&args.node_name, picture.clone(), Arc::clone(&metrics));
     tokio::spawn({
         let (client, namespace) = (client.clone(), namespace.clone());
-        let this = Component::speaker(&args.node_name, pod);
+        let this = Component::speaker(&args.node_name, pod.clone());
         async move { state::keep(client, &namespace, this, is_found, author).await }
     });
 
@@ -114,6 +118,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let drain = Duration::from_secs(args.drain.into());
     let (bfd, _peer_states) = Bfd::new(seed()?, bfd_metrics);
     let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
+    let board = Board::default();
+    tokio::spawn({
+        let (client, node, board, metrics) =
+            (client.clone(), args.node_name.clone(), board.clone(), Arc::clone(&metrics));
+        async move { l2_status::keep(client, &namespace, node, pod, board, metrics).await }
+    });
     let events = Events::start(client, args.pod_name.clone());
     let (guarded, wanted) = watch::channel(Guarded::default());
     let guard = tokio::spawn(guard::keep(wanted));
@@ -126,7 +136,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         picked: Picked::default(),
         guarded,
         readiness,
-        reporter: Reporter::new(args.node_name, metrics, events),
+        reporter: Reporter::new(args.node_name, metrics, events, board),
         said: None,
         orders: None,
     };

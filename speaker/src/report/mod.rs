@@ -2,6 +2,7 @@
 
 mod bfd;
 pub(crate) mod events;
+pub(crate) mod l2_status;
 pub(crate) mod state;
 
 use crate::{
@@ -11,9 +12,10 @@ use crate::{
     source::Picture,
 };
 use events::Events;
-use herald_crds::model::ServiceKey;
-use herald_election::{Evidence, NodeId, Observed as Election};
+use herald_crds::model::{Interfaces, ServiceKey};
+use herald_election::{Evidence, GainReason, NodeId, Observed as Election};
 use herald_l2::{Claimant, InterfaceIndex, Observed as Layer2};
+use l2_status::{Announced, Board};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -30,13 +32,19 @@ pub(crate) struct Reporter {
     services: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     interfaces: BTreeMap<IpAddr, Vec<String>>,
     owned: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
+    board: Board,
+    /// The addresses of each Service, and those of an advertisement that names no interface.
+    addresses: BTreeMap<ServiceKey, Vec<IpAddr>>,
+    everywhere: BTreeSet<IpAddr>,
+    /// What was shown of each Service that is announced.
+    shown: BTreeMap<ServiceKey, Announced>,
     /// What was said at the last failure of each kind, so that a lasting one is said once.
     failures: BTreeMap<&'static str, String>,
     interface_names: BTreeMap<InterfaceIndex, String>,
 }
 
 impl Reporter {
-    pub(crate) fn new(node: String, metrics: Arc<Metrics>, events: Events) -> Self {
+    pub(crate) fn new(node: String, metrics: Arc<Metrics>, events: Events, board: Board) -> Self {
         Self {
             node,
             metrics,
@@ -45,6 +53,10 @@ impl Reporter {
             services: BTreeMap::new(),
             interfaces: BTreeMap::new(),
             owned: BTreeMap::new(),
+            board,
+            addresses: BTreeMap::new(),
+            everywhere: BTreeSet::new(),
+            shown: BTreeMap::new(),
             failures: BTreeMap::new(),
             interface_names: BTreeMap::new(),
         }
@@ -63,10 +75,20 @@ impl Reporter {
                 (*ip, address.interfaces.iter().filter_map(|i| self.interface_names.get(i)).cloned().collect())
             })
             .collect();
+        let desired = picture.desired.addresses.iter();
+        self.everywhere =
+            desired.filter(|(_, address)| address.interfaces == Interfaces::All).map(|(ip, _)| *ip).collect();
+        let wishes = picture
+            .wishes
+            .iter()
+            .filter_map(|(service, wish)| Some((service.clone(), wish.as_ref().ok()?.ips.clone())));
+        self.addresses = wishes.collect();
         let owned: Vec<_> = self.owned.keys().copied().collect();
         for ip in owned {
             self.announce(ip, self.services.get(&ip).cloned().unwrap_or_default());
         }
+        let shown: Vec<_> = self.shown.keys().cloned().collect();
+        shown.iter().for_each(|service| self.show(service));
     }
 
     pub(crate) fn tell(&mut self, news: News) {
@@ -96,6 +118,9 @@ impl Reporter {
                 }
                 if interfaces.is_empty() {
                     tracing::warn!(%ip, service = list(&services), "no interface of this node may announce the address");
+                }
+                if reason == GainReason::TookOver {
+                    self.board.take_over();
                 }
                 self.owned.entry(ip).or_default();
                 self.announce(ip, services);
@@ -158,6 +183,7 @@ impl Reporter {
             Election::Phase(phase) => tracing::debug!(state = phase.as_str(), "election phase"),
             Election::MemberUp { node, .. } => {
                 self.metrics.member_up();
+                self.board.hear(self.name(node), true);
                 tracing::info!(peer = self.name(node), "speaker heard");
             }
             Election::MemberSuspected { node, silent_for } => {
@@ -165,6 +191,7 @@ impl Reporter {
             }
             Election::MemberDown { node, silent_for, evidence } => {
                 self.metrics.member_down();
+                self.board.hear(self.name(node), false);
                 let (reason, observers) = match &evidence {
                     Evidence::Observers(others) => ("observers", others.keys().map(|node| self.name(*node)).collect()),
                     Evidence::Refused(others) => ("refused", others.iter().map(|node| self.name(*node)).collect()),
@@ -257,7 +284,37 @@ impl Reporter {
         for service in services.difference(known) {
             self.metrics.announces(service, ip);
         }
+        let touched: Vec<_> = known.union(&services).cloned().collect();
         *known = services;
+        touched.iter().for_each(|service| self.show(service));
+    }
+
+    /// Shows how a Service is announced, if that differs from what was shown.
+    fn show(&mut self, service: &ServiceKey) {
+        let announced = self.announced(service);
+        if self.shown.get(service) == announced.as_ref() {
+            return;
+        }
+        match &announced {
+            Some(announced) => drop(self.shown.insert(service.clone(), announced.clone())),
+            None => drop(self.shown.remove(service)),
+        }
+        self.board.show(service, announced);
+    }
+
+    /// How this node announces a Service; nothing where it does not, or on no interface.
+    fn announced(&self, service: &ServiceKey) -> Option<Announced> {
+        let ips = self.addresses.get(service).map(Vec::as_slice).unwrap_or_default();
+        let owned: Vec<_> =
+            ips.iter().filter(|ip| self.owned.get(ip).is_some_and(|services| services.contains(service))).collect();
+        let everywhere = owned.iter().any(|ip| self.everywhere.contains(ip));
+        let interfaces: BTreeSet<String> =
+            owned.iter().filter_map(|ip| self.interfaces.get(ip)).flatten().cloned().collect();
+        if owned.is_empty() || interfaces.is_empty() {
+            return None;
+        }
+        let whole = owned.len() == ips.len();
+        Some(Announced { interfaces: if everywhere { BTreeSet::new() } else { interfaces }, whole })
     }
 
     fn name(&self, node: NodeId) -> String {

@@ -48,7 +48,7 @@ impl Author for Speaker {
     }
 
     fn wrote(&self, result: &Result<(), WriteError>, _: Duration) {
-        self.metrics.wrote("state", result);
+        self.metrics.wrote("state", result.as_ref().copied());
     }
 }
 
