@@ -124,6 +124,54 @@ fn what_cannot_be_given_is_refused_with_its_reason() {
     lab.kubectl(&["delete", "ipaddresspool", "tiny", "--namespace=herald-system"]).unwrap();
 }
 
+/// An annotation's name and value, and what is told of it.
+type Garbage<'a> = (&'a str, &'a str, Option<&'a str>);
+
+#[test]
+fn garbage_in_an_annotation_is_told_and_costs_only_its_service() {
+    let lab = lab();
+    let long = "x".repeat(20_000);
+    // None: it asks for nothing, and the Service gets an address.
+    let table: &[Garbage<'_>] = &[
+        ("loadBalancerIPs", "", None),
+        ("loadBalancerIPs", " ", None),
+        ("loadBalancerIPs", ",", Some("\"\"")),
+        ("loadBalancerIPs", "10.66.100.300", Some("10.66.100.300")),
+        ("loadBalancerIPs", "fd00::g", Some("fd00::g")),
+        ("loadBalancerIPs", "10.66.100.0/24", Some("10.66.100.0/24")),
+        ("loadBalancerIPs", "10.66.100.90,10.66.100.91", Some("10.66.100.91")),
+        ("loadBalancerIPs", "fd00:10:66::100:90,fd00:10:66::100:91", Some("fd00:10:66::100:91")),
+        ("loadBalancerIPs", "fd00:10:66::100:90", Some("fd00:10:66::100:90")),
+        ("loadBalancerIPs", "\\u0000\\n\\u202e", Some("AllocationFailed")),
+        ("loadBalancerIPs", &long, Some("xxxx")),
+        ("address-pool", "", None),
+        ("address-pool", "../lan", Some("../lan")),
+        ("address-pool", "\\u0000\\n\\u202e", Some("AllocationFailed")),
+        ("address-pool", &long, Some("xxxx")),
+        ("allow-shared-ip", "", None),
+        ("allow-shared-ip", "\\u0000\\n\\u202e", None),
+        ("allow-shared-ip", &long, None),
+        ("ip-allocated-from-pool", &long, None),
+    ];
+    let rows =
+        ["metallb.io", "metallb.universe.tf"].into_iter().flat_map(|group| table.iter().map(move |row| (group, *row)));
+    let rows: Vec<(String, &str, Garbage<'_>)> =
+        rows.enumerate().map(|(number, (group, row))| (format!("garbage-{number}"), group, row)).collect();
+    for (name, group, (key, value, _)) in &rows {
+        lab.apply(&service(name, &format!("annotations: {{{group}/{key}: \"{value}\"}}"), "")).unwrap();
+    }
+    for (name, group, (key, value, told)) in &rows {
+        match told {
+            Some(text) => wait_for_event(&lab, "default", &format!("service/{name}"), text),
+            None => {
+                let given = lab.addresses("default", name, 1);
+                given.unwrap_or_else(|error| panic!("{group}/{key}: {}: {error:#}", value.get(..20).unwrap_or(value)));
+            }
+        }
+    }
+    delete(&lab, &rows.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_bad_pool_costs_only_itself() {
     let lab = lab();
