@@ -216,6 +216,8 @@ registry! {
         Cease = 6, "Cease";
         /// RFC 7313 §5.
         RouteRefresh = 7, "ROUTE-REFRESH Message Error";
+        /// RFC 9687 §5.
+        SendHoldTimerExpired = 8, "Send Hold Timer Expired";
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity};
-use crate::iana::Origin;
+use super::{AsPath, Asn, Community, ExtendedCommunity, LargeCommunity, Treatment};
+use crate::iana::{AttributeCode, Origin, flags};
 
 /// The attributes of an UPDATE, without the two that hold prefixes ([`super::Reach`] and [`super::Unreach`]).
 ///
 /// A value has one form only, so that equal attributes compare equal and may be grouped by: communities are sets, and an
-/// empty set is an absent attribute. The order of the fields is the order of the type codes.
+/// empty set or list is an absent attribute. The order of the fields is the order of the type codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attributes {
     /// Where the route comes from.
@@ -28,6 +28,10 @@ pub struct Attributes {
     pub aggregator: Option<Aggregator>,
     /// RFC 1997.
     pub communities: BTreeSet<Community>,
+    /// Who brought the route into the AS; only inside of it (RFC 4456 §8).
+    pub originator_id: Option<Ipv4Addr>,
+    /// The route reflectors that it went through; only inside an AS (RFC 4456 §8).
+    pub cluster_list: Vec<Ipv4Addr>,
     /// RFC 4360.
     pub extended_communities: BTreeSet<ExtendedCommunity>,
     /// RFC 8092.
@@ -52,8 +56,44 @@ pub struct Aggregator {
 pub struct UnknownAttribute {
     /// Type code.
     pub code: u8,
-    /// Optional, transitive and partial as in [`crate::iana::flags`]; the bit for the length's size is set from the value.
+    /// Optional, transitive and partial as in [`crate::iana::flags`], no other bit; the one for the length's size follows
+    /// from the value.
     pub flags: u8,
     /// Value.
     pub bytes: Vec<u8>,
+}
+
+/// Returns the two high flags of an attribute that is known.
+pub(super) const fn kind(code: AttributeCode) -> u8 {
+    match code {
+        AttributeCode::Origin
+        | AttributeCode::AsPath
+        | AttributeCode::NextHop
+        | AttributeCode::LocalPref
+        | AttributeCode::AtomicAggregate => flags::TRANSITIVE,
+        AttributeCode::MultiExitDisc
+        | AttributeCode::OriginatorId
+        | AttributeCode::ClusterList
+        | AttributeCode::MpReachNlri
+        | AttributeCode::MpUnreachNlri => flags::OPTIONAL,
+        AttributeCode::Aggregator
+        | AttributeCode::Communities
+        | AttributeCode::ExtendedCommunities
+        | AttributeCode::As4Path
+        | AttributeCode::As4Aggregator
+        | AttributeCode::LargeCommunities
+        | AttributeCode::OnlyToCustomer => flags::OPTIONAL | flags::TRANSITIVE,
+    }
+}
+
+/// Returns what becomes of an UPDATE in which the attribute is malformed (RFC 7606 §7, RFC 6793 §6): what no router decides
+/// by is left out.
+pub(super) const fn treatment(code: AttributeCode) -> Treatment {
+    match code {
+        AttributeCode::AtomicAggregate
+        | AttributeCode::Aggregator
+        | AttributeCode::As4Path
+        | AttributeCode::As4Aggregator => Treatment::AttributeDiscard,
+        _ => Treatment::TreatAsWithdraw,
+    }
 }

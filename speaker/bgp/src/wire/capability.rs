@@ -5,6 +5,8 @@ use std::fmt;
 use super::{AfiSafi, Asn};
 use crate::iana::CapabilityCode;
 
+mod codec;
+
 /// One capability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Capability {

@@ -13,64 +13,54 @@
 //! ```
 //!
 //! Numbers are big-endian. What a session agreed on and the bytes depend on is in [`Encoding`].
+//!
+//! ```text
+//!   stream --> frame --> Message::decode --> Decoded: message, and the flaw that it was taken in spite of
+//!                 \             \-----------> DecodeError: offset, problem with its values, rule, NOTIFICATION
+//!   Message::encode --> octets, or EncodeError: what has no form in what was agreed on
+//! ```
+//!
+//! Promises, each with a test:
+//! - any octets are read without a panic, and with memory in proportion to them;
+//! - what is written is read back as the same value, here and by two decoders of other people;
+//! - an error of a peer names the first octet that is wrong, and leads to what RFC 4271 §6 and RFC 7606 say.
 
 mod as_path;
 mod attributes;
 mod capability;
 mod community;
+mod encode_error;
 mod encoding;
+mod error;
 mod family;
+mod frame;
+mod message;
 mod notification;
 mod open;
 mod prefix;
+mod reader;
 mod refresh;
 mod update;
+mod writer;
 
 pub use as_path::{AsPath, Asn, Segment};
 pub use attributes::{Aggregator, Attributes, UnknownAttribute};
 pub use capability::{AddPathFamily, AddPathMode, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart, Role};
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
+pub use encode_error::EncodeError;
 pub use encoding::{Encoding, PeerKind};
+pub use error::{DecodeError, Flaw, PrefixField, Problem, Treatment};
 pub use family::{AfiSafi, Families, Family};
+pub use frame::{HEADER, frame};
+pub use message::{Decoded, Message};
 pub use notification::Notification;
 pub use open::Open;
 pub use prefix::{Nlri, PathId, Prefix};
 pub use refresh::{RefreshSubtype, RouteRefresh};
 pub use update::{NextHop, Reach, Unreach, Update};
 
-use crate::iana::MessageType;
-
 /// The longest message unless the peers agreed on more (RFC 4271 §4.1).
 pub const MAX_MESSAGE: usize = 4_096;
 
 /// The longest message after both sent [`Capability::ExtendedMessage`]; OPEN and KEEPALIVE stay below [`MAX_MESSAGE`] (RFC 8654 §4).
 pub const MAX_EXTENDED_MESSAGE: usize = 65_535;
-
-/// One message.
-#[expect(clippy::large_enum_variant, reason = "one is handled at a time, and the large one is the frequent one")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// Opens a session.
-    Open(Open),
-    /// Changes what is reachable.
-    Update(Update),
-    /// Ends a session and says why.
-    Notification(Notification),
-    /// Confirms an OPEN; later, says that the sender is alive.
-    Keepalive,
-    /// Asks for everything again, or marks the begin and end of that.
-    RouteRefresh(RouteRefresh),
-}
-
-impl Message {
-    /// Returns the type in the header.
-    pub fn message_type(&self) -> MessageType {
-        match self {
-            Self::Open(_) => MessageType::Open,
-            Self::Update(_) => MessageType::Update,
-            Self::Notification(_) => MessageType::Notification,
-            Self::Keepalive => MessageType::Keepalive,
-            Self::RouteRefresh(_) => MessageType::RouteRefresh,
-        }
-    }
-}

@@ -100,7 +100,7 @@ impl Notification {
             ErrorCode::FiniteStateMachine => FsmSubcode::of(self.subcode).map(FsmSubcode::name),
             ErrorCode::Cease => CeaseSubcode::of(self.subcode).map(CeaseSubcode::name),
             ErrorCode::RouteRefresh => RefreshSubcode::of(self.subcode).map(RefreshSubcode::name),
-            ErrorCode::HoldTimerExpired => None,
+            ErrorCode::HoldTimerExpired | ErrorCode::SendHoldTimerExpired => None,
         }
     }
 }

@@ -8,10 +8,12 @@
 //! ```
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::Family;
+use super::reader::Reader;
+use super::{DecodeError, EncodeError, Encoding, Family, PrefixField, Problem};
 
 /// A prefix without bits beyond its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,4 +77,78 @@ impl From<Prefix> for Nlri {
     fn from(prefix: Prefix) -> Self {
         Self { prefix, path_id: None }
     }
+}
+
+/// Reads prefixes up to the end. Bits beyond a prefix's length are of no account (RFC 4271 §4.3).
+pub(super) fn read(
+    mut part: Reader<'_>,
+    family: Family,
+    encoding: &Encoding,
+    field: PrefixField,
+) -> Result<Vec<Nlri>, DecodeError> {
+    let with_ids = encoding.add_path.contains(family);
+    let mut found = Vec::new();
+    while !part.is_empty() {
+        let (at, left) = (part.offset(), part.left());
+        let header = if with_ids { 5 } else { 1 };
+        let overrun = |octets| DecodeError::new(at, Problem::PrefixOverrun { field, found: octets, left });
+        let path_id = match with_ids {
+            true => Some(PathId(part.u32().ok_or_else(|| overrun(header))?)),
+            false => None,
+        };
+        let bits_at = part.offset();
+        let bits = part.u8().ok_or_else(|| overrun(header))?;
+        let max = family.max_prefix_bits();
+        let octets = usize::from(bits).div_ceil(8);
+        let net = match family {
+            _ if bits > max => None,
+            Family::V4Unicast => {
+                let octets = part.bytes(octets).ok_or_else(|| overrun(header + octets))?;
+                Ipv4Net::new(Ipv4Addr::from(padded(octets)), bits).ok().map(IpNet::from)
+            }
+            Family::V6Unicast => {
+                let octets = part.bytes(octets).ok_or_else(|| overrun(header + octets))?;
+                Ipv6Net::new(Ipv6Addr::from(padded(octets)), bits).ok().map(IpNet::from)
+            }
+        };
+        let net = net.ok_or_else(|| DecodeError::new(bits_at, Problem::PrefixBits { field, found: bits, max }))?;
+        found.push(Nlri { prefix: Prefix::new(net), path_id });
+    }
+    Ok(found)
+}
+
+fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
+    let mut address = [0; N];
+    for (to, from) in address.iter_mut().zip(octets) {
+        *to = *from;
+    }
+    address
+}
+
+/// Writes prefixes, one after the other.
+pub(super) fn write(
+    bytes: &mut Vec<u8>,
+    family: Family,
+    nlri: &[Nlri],
+    encoding: &Encoding,
+) -> Result<(), EncodeError> {
+    for entry in nlri {
+        if entry.prefix.family() != family {
+            return Err(EncodeError::PrefixFamily(family));
+        }
+        if entry.path_id.is_some() != encoding.add_path.contains(family) {
+            return Err(EncodeError::PathId(family));
+        }
+        if let Some(PathId(id)) = entry.path_id {
+            bytes.extend(id.to_be_bytes());
+        }
+        let net = entry.prefix.net();
+        let octets = usize::from(net.prefix_len()).div_ceil(8);
+        bytes.push(net.prefix_len());
+        match net.addr() {
+            IpAddr::V4(ip) => bytes.extend(ip.octets().iter().take(octets)),
+            IpAddr::V6(ip) => bytes.extend(ip.octets().iter().take(octets)),
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,8 @@
 //! +-----+---------+------+
 //! ```
 
-use super::AfiSafi;
+use super::reader::Reader;
+use super::{AfiSafi, DecodeError, Problem};
 
 /// A ROUTE-REFRESH message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,25 @@ pub struct RouteRefresh {
     pub family: AfiSafi,
     /// What the message says about it.
     pub subtype: RefreshSubtype,
+}
+
+impl RouteRefresh {
+    /// Reads the body. Entries of an outbound route filter (RFC 5291) would follow it; that is never agreed on.
+    pub(super) fn read(mut body: Reader<'_>, message: &[u8]) -> Result<Self, DecodeError> {
+        match (body.array(), body.is_empty()) {
+            (Some([high, low, subtype, safi]), true) => {
+                let family = AfiSafi { afi: u16::from_be_bytes([high, low]), safi };
+                Ok(Self { family, subtype: RefreshSubtype::of(subtype) })
+            }
+            _ => Err(DecodeError::with_data(16, Problem::RefreshLength { found: message.len() }, message)),
+        }
+    }
+
+    /// Writes the body.
+    pub(super) fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.family.afi.to_be_bytes());
+        bytes.extend([self.subtype.number(), self.family.safi]);
+    }
 }
 
 /// What a ROUTE-REFRESH says.

@@ -7,9 +7,13 @@
 //! +---------+------------------+---------+-----------------------------------+-------------+
 //! ```
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Attributes, Family, Nlri};
+use super::{AfiSafi, Attributes, Family, Nlri};
+
+mod decode;
+mod encode;
 
 /// An UPDATE message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct Update {
     pub reach: Option<Reach>,
     /// MP_UNREACH_NLRI: prefixes of a named family that are no longer reachable.
     pub unreach: Option<Unreach>,
+    /// Families that this speaker does not know and of which the message says something, which is not read.
+    pub others: BTreeSet<AfiSafi>,
 }
 
 impl Update {
