@@ -6,6 +6,7 @@
 mod errors;
 mod flaws;
 mod fuzz;
+mod independent;
 mod refusals;
 mod roundtrip;
 mod values;
