@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: it owns clocks, sockets and threads")]
 
 mod args;
+mod bgp;
 mod metrics;
 mod net;
 mod node;

@@ -1,6 +1,7 @@
 //! What the speaker counts. The names of MetalLB where it has the same thing; `herald_` for the rest.
 
 pub(crate) mod bfd;
+pub(crate) mod bgp;
 
 use crate::net::flows::{Fate, Off};
 use herald_crds::model::ServiceKey;
@@ -34,6 +35,13 @@ struct Reason {
 struct Write {
     kind: &'static str,
     result: &'static str,
+}
+
+/// By which an address is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Layer2,
+    Bgp,
 }
 
 /// Everything counted. One per process.
@@ -171,18 +179,24 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn announces(&self, service: &ServiceKey, ip: IpAddr) {
-        self.announced.get_or_create(&self.announced_labels(service, ip)).set(1);
-        // There from the start, so that the first conflict is an increase.
-        let _ = self.conflicts.get_or_create(&label(ip));
+    pub(crate) fn announces(&self, service: &ServiceKey, ip: IpAddr, by: Protocol) {
+        self.announced.get_or_create(&self.announced_labels(service, ip, by)).set(1);
+        if by == Protocol::Layer2 {
+            // There from the start, so that the first conflict is an increase.
+            let _ = self.conflicts.get_or_create(&label(ip));
+        }
     }
 
-    pub(crate) fn announces_no_more(&self, service: &ServiceKey, ip: IpAddr) {
-        self.announced.remove(&self.announced_labels(service, ip));
+    pub(crate) fn announces_no_more(&self, service: &ServiceKey, ip: IpAddr, by: Protocol) {
+        self.announced.remove(&self.announced_labels(service, ip, by));
     }
 
-    fn announced_labels(&self, service: &ServiceKey, ip: IpAddr) -> Announced {
-        Announced { service: service.to_string(), protocol: "layer2", node: self.node.clone(), ip: ip.to_string() }
+    fn announced_labels(&self, service: &ServiceKey, ip: IpAddr, by: Protocol) -> Announced {
+        let protocol = match by {
+            Protocol::Layer2 => "layer2",
+            Protocol::Bgp => "bgp",
+        };
+        Announced { service: service.to_string(), protocol, node: self.node.clone(), ip: ip.to_string() }
     }
 
     pub(crate) fn gained(&self, reason: &'static str, silent_for: Option<Duration>) {

@@ -3,13 +3,15 @@
 //! ```text
 //!   source (API server) --Picture--+
 //!                                  +--> orders [pure] --> pulse thread --News--> reporter --> logs, metrics, events
-//!   netlink ------------NodeView---+          |
+//!   netlink ------------NodeView---+          |               | BFD
+//!                                             +--> bgp -------+--News--> reporter
 //!                                             +--> loop guard, and what keeps connections
 //! ```
 
 use crate::{
     args::Args,
-    metrics::{Metrics, bfd},
+    bgp::{self, Bgp, Standings},
+    metrics::{self, Metrics},
     net::{
         flows::{Flows, Picked},
         guard::{self, Guarded},
@@ -66,7 +68,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&args.node_name, &mut registry));
-    let bfd_metrics = bfd::Metrics::new(&mut registry);
+    let bfd_metrics = metrics::bfd::Metrics::new(&mut registry);
+    let bgp_metrics = metrics::bgp::Metrics::new(&mut registry);
     let readiness = Readiness::new(&["configuration", "heartbeat key", "node address"]);
     serve(&args, readiness.clone(), registry);
 
@@ -116,7 +119,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let election = Election::new(settings, Instant::now());
     let drain = Duration::from_secs(args.drain.into());
-    let (bfd, _peer_states) = Bfd::new(seed()?, bfd_metrics);
+    let (bfd, peer_states) = Bfd::new(seed()?, bfd_metrics);
+    let (bgp, bgp_news, standings) = Bgp::new(bgp_metrics, peer_states);
     let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
     let board = Board::default();
     tokio::spawn({
@@ -135,12 +139,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         flows: flows.clone(),
         picked: Picked::default(),
         guarded,
+        bgp: Some(bgp),
+        standings,
         readiness,
         reporter: Reporter::new(args.node_name, metrics, events, board),
         said: None,
         orders: None,
     };
-    worker.run(news).await?;
+    worker.run(news, bgp_news).await?;
     // What was carried over is now the heirs' to carry. What nobody took over ends with this speaker.
     tokio::task::spawn_blocking(move || flows.end()).await?;
     // The worker's end closed the guard's channel; its table goes with it.
@@ -157,6 +163,9 @@ struct Worker {
     flows: Flows,
     picked: Picked,
     guarded: watch::Sender<Guarded>,
+    /// Until the signal to end.
+    bgp: Option<Bgp>,
+    standings: watch::Receiver<Standings>,
     readiness: Readiness,
     reporter: Reporter,
     said: Option<Missing>,
@@ -164,9 +173,14 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, mut news: mpsc::Receiver<News>) -> anyhow::Result<()> {
+    async fn run(
+        mut self,
+        mut news: mpsc::Receiver<News>,
+        mut bgp_news: mpsc::Receiver<bgp::News>,
+    ) -> anyhow::Result<()> {
         let mut shutdown = pin!(signal::shutdown());
         let mut leaving: Option<tokio::time::Instant> = None;
+        let mut leaving_bgp = None;
         loop {
             tokio::select! {
                 result = self.picture.changed() => {
@@ -182,20 +196,32 @@ impl Worker {
                     let left = matches!(item, News::Left);
                     self.reporter.tell(item);
                     if left {
-                        return Ok(());
+                        break;
                     }
                 }
+                Some(item) = bgp_news.recv() => self.reporter.tell_bgp(item),
+                Ok(()) = self.standings.changed() => self.reporter.learn_standings(&self.standings.borrow_and_update()),
                 result = &mut shutdown, if leaving.is_none() => {
                     tracing::info!(reason = result?, "handing over");
                     leaving = Some(tokio::time::Instant::now() + HAND_OVER);
+                    // BFD says first that its end is no failure.
                     self.pulse.leave();
+                    let text = format!("herald-speaker of node {} stops", self.me.node);
+                    leaving_bgp = self.bgp.take().map(|bgp| tokio::spawn(bgp.leave(text)));
                 }
                 () = sleep_until(leaving.unwrap_or_else(tokio::time::Instant::now)), if leaving.is_some() => {
                     tracing::warn!("not everything could be handed over in time");
-                    return Ok(());
+                    break;
                 }
             }
         }
+        if let Some(leaving) = leaving_bgp {
+            leaving.await?;
+        }
+        while let Ok(item) = bgp_news.try_recv() {
+            self.reporter.tell_bgp(item);
+        }
+        Ok(())
     }
 
     /// Makes new orders from the newest views and passes them on if they differ.
@@ -204,8 +230,21 @@ impl Worker {
         let view = self.view.borrow_and_update();
         let (Some(picture), Some(view)) = (picture.as_ref(), view.as_ref()) else { return };
         self.readiness.set("configuration", true);
+        let (peers, unusable) = match &picture.resolved {
+            Some(resolved) => bgp::orders::orders(&bgp::orders::World {
+                node: &self.me.node,
+                facts: picture.nodes.get(&self.me.node),
+                view,
+                resolved,
+                desired: &picture.bgp,
+            }),
+            None => Default::default(),
+        };
         let orders = match orders(&self.me, picture, view) {
-            Ok(orders) => Arc::new(orders),
+            Ok(orders) => {
+                let bfd = peers.values().filter_map(|peer| peer.bfd).collect();
+                Arc::new(Orders { bfd, ..orders })
+            }
             Err(missing) => {
                 // What was ordered last stays in force: a Node object that vanishes for a moment moves nothing.
                 if self.said.as_ref() != Some(&missing) {
@@ -218,6 +257,10 @@ impl Worker {
         self.said = None;
         self.readiness.set("node address", true);
         self.reporter.learn(picture, &orders);
+        self.reporter.learn_bgp(picture, unusable, &self.standings.borrow());
+        if let (Some(bgp), Some(_)) = (&mut self.bgp, &picture.resolved) {
+            bgp.order(peers);
+        }
         let mut picked = Picked {
             addresses: orders.addresses.keys().copied().collect(),
             interfaces: orders.interfaces.values().map(|interface| interface.name.clone()).collect(),

@@ -48,13 +48,14 @@ impl Bird {
 
     /// What `birdc show ...` prints.
     pub fn show(&self, what: &str) -> Result<String> {
-        self.control(&format!("show {what}"))
+        let words: Vec<_> = std::iter::once("show").chain(what.split(' ')).collect();
+        self.control(&words)
     }
 
     /// Replaces its configuration.
     pub fn configure(&self, configuration: &str) -> Result<()> {
         fs::write(self.files.join("bird.conf"), configuration)?;
-        self.control("configure").map(drop)
+        self.control(&["configure"]).map(drop)
     }
 
     /// Ends it without a word to anybody.
@@ -62,9 +63,10 @@ impl Bird {
         self.process.kill();
     }
 
-    fn control(&self, words: &str) -> Result<String> {
+    /// What `birdc` prints for these words.
+    pub fn control(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new("birdc");
-        command.arg("-s").arg(self.files.join("bird.ctl")).args(words.split(' '));
+        command.arg("-s").arg(self.files.join("bird.ctl")).args(words);
         output(command)
     }
 }
@@ -125,8 +127,10 @@ impl Frr {
         if name == "bfdd" {
             command.arg("--bfdctl").arg(self.files.join("bfdd.ctl"));
         }
-        let mut process = Process::start(name, command, &self.files.join(format!("{name}.log")))?;
         let socket = self.files.join(format!("{name}.vty"));
+        // One that was killed here left its socket behind.
+        let _ = fs::remove_file(&socket);
+        let mut process = Process::start(name, command, &self.files.join(format!("{name}.log")))?;
         let deadline = Instant::now() + START;
         while !socket.exists() {
             process.check()?;

@@ -8,3 +8,4 @@ pub(crate) mod heartbeat;
 pub(crate) mod netlink;
 pub(crate) mod packet;
 pub(crate) mod realtime;
+pub(crate) mod tcp;

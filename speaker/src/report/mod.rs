@@ -1,12 +1,14 @@
 //! Tells people what happened: logs, metrics and events. Nothing reads them back.
 
 mod bfd;
+pub(crate) mod bgp;
 pub(crate) mod events;
 pub(crate) mod l2_status;
 pub(crate) mod state;
 
 use crate::{
-    metrics::Metrics,
+    bgp::{Standings, orders::Unusable},
+    metrics::{Metrics, Protocol},
     net::flows::{Fate, Off},
     pulse::{Course, News},
     source::Picture,
@@ -41,6 +43,7 @@ pub(crate) struct Reporter {
     /// What was said at the last failure of each kind, so that a lasting one is said once.
     failures: BTreeMap<&'static str, String>,
     interface_names: BTreeMap<InterfaceIndex, String>,
+    bgp: bgp::Teller,
 }
 
 impl Reporter {
@@ -59,6 +62,7 @@ impl Reporter {
             shown: BTreeMap::new(),
             failures: BTreeMap::new(),
             interface_names: BTreeMap::new(),
+            bgp: bgp::Teller::default(),
         }
     }
 
@@ -89,6 +93,27 @@ impl Reporter {
         }
         let shown: Vec<_> = self.shown.keys().cloned().collect();
         shown.iter().for_each(|service| self.show(service));
+    }
+
+    /// Learns what is to be announced by BGP, and to whom.
+    pub(crate) fn learn_bgp(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>, standings: &Standings) {
+        self.bgp.learn(picture, unusable);
+        self.learn_standings(standings);
+    }
+
+    /// Learns which BGP sessions stand. A Service counts as announced by BGP while one that it goes to does.
+    pub(crate) fn learn_standings(&mut self, standings: &Standings) {
+        let (begun, over) = self.bgp.announced(standings);
+        for (service, ip) in over {
+            self.metrics.announces_no_more(&service, ip, Protocol::Bgp);
+        }
+        for (service, ip) in begun {
+            self.metrics.announces(&service, ip, Protocol::Bgp);
+        }
+    }
+
+    pub(crate) fn tell_bgp(&mut self, news: crate::bgp::News) {
+        self.bgp.tell(news);
     }
 
     pub(crate) fn tell(&mut self, news: News) {
@@ -279,10 +304,10 @@ impl Reporter {
     fn announce(&mut self, ip: IpAddr, services: BTreeSet<ServiceKey>) {
         let Some(known) = self.owned.get_mut(&ip) else { return };
         for service in known.difference(&services) {
-            self.metrics.announces_no_more(service, ip);
+            self.metrics.announces_no_more(service, ip, Protocol::Layer2);
         }
         for service in services.difference(known) {
-            self.metrics.announces(service, ip);
+            self.metrics.announces(service, ip, Protocol::Layer2);
         }
         let touched: Vec<_> = known.union(&services).cloned().collect();
         *known = services;

@@ -8,7 +8,7 @@ mod secrets;
 mod snapshot;
 
 use herald_crds::model::{NodeFacts, Resolved, ServiceKey};
-use herald_desire::{Desired, Refusal, Wish};
+use herald_desire::{Desired, Refusal, Wish, bgp};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What this node should know and do, whole, as of the newest objects.
@@ -23,4 +23,8 @@ pub(crate) struct Picture {
     /// The configuration in force, with the peers of BGP, their passwords and what is announced to them. Nothing until every kind was listed
     /// that BGP is made of: a session that was up before a restart is not to see half of its routes.
     pub(crate) resolved: Option<Arc<Resolved>>,
+    /// What came of each Service of our class for BGP on this node.
+    pub(crate) bgp_wishes: Arc<BTreeMap<ServiceKey, Result<bgp::Wish, Refusal>>>,
+    /// The routes of each BGP peer of this node; none before `resolved`.
+    pub(crate) bgp: bgp::Desired,
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::metrics::Metrics;
 use herald_crds::model::{Endpoint, Service, ServiceKey, ServiceKind};
-use herald_desire::{Refusal, View, Wish, desired};
+use herald_desire::{Refusal, View, Wish, bgp, desired};
 use herald_runtime::{
     state::Found,
     watch::{Change, Key},
@@ -46,6 +46,7 @@ pub(super) struct Snapshot {
     slices_of: BTreeMap<ServiceKey, BTreeSet<Key>>,
     changed: BTreeSet<ServiceKey>,
     wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
+    bgp_wishes: Arc<BTreeMap<ServiceKey, Result<bgp::Wish, Refusal>>>,
 }
 
 impl Snapshot {
@@ -60,6 +61,7 @@ impl Snapshot {
             slices_of: BTreeMap::new(),
             changed: BTreeSet::new(),
             wishes: Arc::default(),
+            bgp_wishes: Arc::default(),
         }
     }
 
@@ -111,45 +113,66 @@ impl Snapshot {
         if self.reading.read(metrics) {
             self.changed.extend(self.service.keys().cloned());
         }
-        let wishes = Arc::make_mut(&mut self.wishes);
-        for key in std::mem::take(&mut self.changed) {
-            let wish = self
-                .service
-                .get(&key)
-                .filter(|service| {
-                    service.kind == ServiceKind::LoadBalancer && service.handled_by(self.settings.class.as_deref())
-                })
-                .map(|service| {
-                    let slices =
-                        self.slices_of.get(&key).into_iter().flatten().filter_map(|slice| self.slice.get(slice));
-                    let endpoints: Vec<_> = slices.flat_map(|(_, endpoints)| endpoints).cloned().collect();
-                    let view = View {
-                        resolved: self.reading.resolved(),
-                        nodes: self.reading.nodes(),
-                        me: &self.settings.node,
-                        ignore_exclude_label: self.settings.ignore_exclude_label,
-                    };
-                    herald_desire::service(&view, service, &endpoints)
-                });
-            match wish {
-                Some(wish) => {
-                    if let Err(refusal) = &wish
-                        && wishes.get(&key).is_none_or(|known| known.as_ref().err() != Some(refusal))
-                    {
-                        tracing::debug!(service = %key, reason = refusal.as_str(), "not announced");
-                    }
-                    wishes.insert(key, wish);
-                }
-                None => drop(wishes.remove(&key)),
-            }
+        let changed = std::mem::take(&mut self.changed);
+        if !changed.is_empty() {
+            self.look(changed);
         }
+        let complete = self.reading.missing().is_empty();
         Some(Picture {
             nodes: self.reading.nodes().clone(),
             desired: desired(&self.wishes),
             wishes: Arc::clone(&self.wishes),
-            resolved: self.reading.missing().is_empty().then(|| Arc::clone(self.reading.resolved())),
+            resolved: complete.then(|| Arc::clone(self.reading.resolved())),
+            bgp_wishes: Arc::clone(&self.bgp_wishes),
+            bgp: if complete { bgp::desired(&self.view(), &self.bgp_wishes) } else { bgp::Desired::new() },
         })
     }
+
+    fn view(&self) -> View<'_> {
+        View {
+            resolved: self.reading.resolved(),
+            nodes: self.reading.nodes(),
+            me: &self.settings.node,
+            ignore_exclude_label: self.settings.ignore_exclude_label,
+        }
+    }
+
+    /// Looks again at the Services that changed.
+    fn look(&mut self, changed: BTreeSet<ServiceKey>) {
+        let (mut wishes, mut bgp_wishes) = (std::mem::take(&mut self.wishes), std::mem::take(&mut self.bgp_wishes));
+        let (by_layer2, by_bgp) = (Arc::make_mut(&mut wishes), Arc::make_mut(&mut bgp_wishes));
+        for key in changed {
+            let class = self.settings.class.as_deref();
+            let service = self.service.get(&key);
+            let ours = service.filter(|service| service.kind == ServiceKind::LoadBalancer && service.handled_by(class));
+            let Some(service) = ours else {
+                by_layer2.remove(&key);
+                by_bgp.remove(&key);
+                continue;
+            };
+            let slices = self.slices_of.get(&key).into_iter().flatten().filter_map(|slice| self.slice.get(slice));
+            let endpoints: Vec<_> = slices.flat_map(|(_, endpoints)| endpoints).cloned().collect();
+            let view = self.view();
+            keep(by_layer2, &key, "layer2", herald_desire::service(&view, service, &endpoints));
+            keep(by_bgp, &key, "bgp", bgp::service(&view, service, &endpoints));
+        }
+        (self.wishes, self.bgp_wishes) = (wishes, bgp_wishes);
+    }
+}
+
+/// Keeps what came of a Service, and says why it is not announced if that is news.
+fn keep<T>(
+    wishes: &mut BTreeMap<ServiceKey, Result<T, Refusal>>,
+    key: &ServiceKey,
+    protocol: &'static str,
+    wish: Result<T, Refusal>,
+) {
+    if let Err(refusal) = &wish
+        && wishes.get(key).is_none_or(|known| known.as_ref().err() != Some(refusal))
+    {
+        tracing::debug!(service = %key, protocol, reason = refusal.as_str(), "not announced");
+    }
+    wishes.insert(key.clone(), wish);
 }
 
 fn service_key(key: &Key) -> ServiceKey {

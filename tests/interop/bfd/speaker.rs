@@ -75,6 +75,12 @@ impl Speaker {
         self.states.borrow().get(path).copied()
     }
 
+    /// As the tasks of BGP see them.
+    #[allow(dead_code, reason = "the tests of BFD alone have no use for it")]
+    pub(crate) fn states(&self) -> watch::Receiver<PeerStates> {
+        self.states.clone()
+    }
+
     /// Whether it left and nothing is left to say.
     pub(crate) fn idle(&self) -> bool {
         self.shared.lock().unwrap().idle

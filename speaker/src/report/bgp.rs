@@ -1,0 +1,133 @@
+//! Log lines about BGP sessions.
+
+use crate::{
+    bgp::{News, Said, Standings, orders::Unusable},
+    source::Picture,
+};
+use herald_bgp::{Ended, Observed, Side, State};
+use herald_crds::model::ServiceKey;
+use herald_desire::{Refusal, bgp::Wish};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// Addresses of Services.
+type Announced = BTreeSet<(ServiceKey, IpAddr)>;
+
+/// Tells what happens with peers; what goes on and on is said once.
+#[derive(Default)]
+pub(super) struct Teller {
+    /// What was said last about a peer that does not come up.
+    said: BTreeMap<String, String>,
+    unusable: BTreeMap<String, Unusable>,
+    wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
+    announced: Announced,
+}
+
+impl Teller {
+    /// Learns what is wanted, and which peers cannot be talked to.
+    pub(super) fn learn(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>) {
+        self.wishes = Arc::clone(&picture.bgp_wishes);
+        for (peer, why) in unusable.iter().filter(|(peer, why)| self.unusable.get(*peer) != Some(why)) {
+            tracing::error!(peer, protocol = "bgp", error = %why, "cannot talk to the peer");
+        }
+        self.unusable = unusable;
+    }
+
+    /// The addresses of Services that are announced since the last call, and those that are not any more.
+    pub(super) fn announced(&mut self, standings: &Standings) -> (Announced, Announced) {
+        let up = |peer: &String| standings.get(peer).is_some_and(|standing| standing.state == State::Established);
+        let wishes = self.wishes.iter().filter_map(|(key, wish)| Some((key, wish.as_ref().ok()?)));
+        let now: Announced = wishes
+            .filter(|(_, wish)| wish.peers.iter().any(up))
+            .flat_map(|(key, wish)| wish.ips.iter().map(move |ip| (key.clone(), *ip)))
+            .collect();
+        let before = std::mem::replace(&mut self.announced, now);
+        (&self.announced - &before, &before - &self.announced)
+    }
+
+    pub(super) fn tell(&mut self, News { peer, said }: News) {
+        match said {
+            Said::Observed(observed) => self.observed(&peer, observed),
+            Said::NotSent { prefix, why, count } => {
+                tracing::warn!(peer, protocol = "bgp", count, %prefix, reason = %why, "the peer cannot be told of routes");
+            }
+        }
+    }
+
+    fn observed(&mut self, peer: &str, observed: Observed) {
+        match observed {
+            Observed::StateChanged { from, to } => {
+                tracing::debug!(peer, protocol = "bgp", %from, state = %to, "session state");
+            }
+            Observed::Up(agreed) => {
+                self.said.remove(peer);
+                let hold_s = agreed.hold_time.map(|time| time.as_secs());
+                let families: Vec<String> = agreed.families.iter().map(|family| family.to_string()).collect();
+                let missing: Vec<String> = agreed.families_missing.iter().map(|family| family.to_string()).collect();
+                tracing::info!(
+                    peer,
+                    protocol = "bgp",
+                    asn = %agreed.peer_as,
+                    router_id = %agreed.peer_id,
+                    hold_s,
+                    families = families.join(","),
+                    "session up"
+                );
+                if !missing.is_empty() {
+                    tracing::warn!(
+                        peer,
+                        protocol = "bgp",
+                        families = missing.join(","),
+                        "the peer does not take routes of these families; activate them there"
+                    );
+                }
+            }
+            Observed::Ended { was: State::Established, why } => {
+                let reason = why.label();
+                if why.by() == Side::Us && matches!(why, Ended::Ceased(_) | Ended::Restarting) {
+                    tracing::info!(peer, protocol = "bgp", reason, error = %why, "session down");
+                } else {
+                    tracing::warn!(peer, protocol = "bgp", reason, error = %why, "session down");
+                }
+            }
+            Observed::Ended { why, .. } => self.failed(peer, why.label(), why.to_string(), None),
+            Observed::ConnectFailed { why, retry_in } => {
+                self.failed(peer, "connect_failed", why, retry_in.map(super::millis));
+            }
+            Observed::Synchronized { held, not_sent } => {
+                tracing::debug!(peer, protocol = "bgp", held, not_sent, "the peer holds every route");
+            }
+            Observed::NotificationSent(notification) => {
+                tracing::debug!(peer, protocol = "bgp", error = %notification, "notification sent");
+            }
+            Observed::NotificationReceived(notification) => {
+                tracing::debug!(peer, protocol = "bgp", error = %notification, "notification received");
+            }
+            Observed::MalformedUpdate(error) => {
+                tracing::debug!(
+                    peer,
+                    protocol = "bgp",
+                    error,
+                    "the peer sent a malformed UPDATE, its routes are ignored"
+                );
+            }
+            Observed::RefreshRequested(family) => {
+                tracing::debug!(peer, protocol = "bgp", %family, "the peer asks for every route again");
+            }
+            Observed::Rejected => tracing::debug!(peer, protocol = "bgp", "a connection of the peer was turned away"),
+            Observed::UpdatesSent(count) => tracing::trace!(peer, protocol = "bgp", count, "updates sent"),
+        }
+    }
+
+    fn failed(&mut self, peer: &str, reason: &'static str, error: String, retry_ms: Option<f64>) {
+        if self.said.get(peer) == Some(&error) {
+            tracing::debug!(peer, protocol = "bgp", reason, error, retry_ms, "session not up");
+        } else {
+            tracing::warn!(peer, protocol = "bgp", reason, error, retry_ms, "session not up");
+            self.said.insert(peer.to_owned(), error);
+        }
+    }
+}
