@@ -129,6 +129,7 @@ impl Desk {
         self.book = Book::new();
         self.reading.changed = true;
         self.keep_no_longer();
+        self.retain_remembered();
     }
 
     /// Stops acting: what is under way is somebody else's now.

@@ -20,7 +20,7 @@ use herald_crds::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
 };
 
@@ -53,9 +53,24 @@ pub(super) struct Keeping {
     /// Of one object at most one chore is under way.
     under_way: BTreeSet<String>,
     told: BTreeMap<String, String>,
+    /// Services that went while this desk only followed: whoever acted may have died before it kept their addresses.
+    gone: VecDeque<Gone>,
     now: Timestamp,
     next_end: Option<Timestamp>,
 }
+
+/// A Service that went, as its status was.
+struct Gone {
+    at: Timestamp,
+    key: ServiceKey,
+    ips: Vec<IpAddr>,
+    pool: String,
+}
+
+/// How long what went is remembered by one who follows: longer than it takes until somebody acts again.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(60);
+/// How many that are at most.
+const MOST_REMEMBERED: usize = 1024;
 
 impl Desk {
     /// Says what time it is.
@@ -89,16 +104,49 @@ impl Desk {
     /// Takes in that a Service is gone: what its pool retains is kept for the next one of its name.
     pub(super) fn leave(&mut self, key: &ServiceKey) {
         if !self.active() {
+            self.remember(key);
             return;
         }
         let Some(held) = self.book.allocation(key) else { return };
-        let Some(retention) = self.reading.config.pools.get(&held.pool).and_then(|pool| retention(pool).ok().flatten())
+        let alone = |ip: &IpAddr| self.book.holders(*ip).all(|holder| holder == key);
+        let ips: Vec<IpAddr> = held.ips.iter().copied().filter(alone).collect();
+        let pool = held.pool.clone();
+        self.retain(key, &pool, &ips);
+    }
+
+    /// Keeps what Services left that went while nobody acted. What the one before has kept already is there, or soon will be under the same name.
+    pub(super) fn retain_remembered(&mut self) {
+        let gone = std::mem::take(&mut self.keeping.gone);
+        let used: BTreeSet<IpAddr> =
+            self.services.values().flat_map(|entry| entry.seen.service.assigned.iter().copied()).collect();
+        for Gone { at, key, mut ips, pool } in gone {
+            let recent = self.keeping.now.duration_since(at) <= REMEMBERED;
+            if recent && !self.services.contains_key(&key) && !self.keeping.known.contains_key(&name_of(&key)) {
+                ips.retain(|ip| !used.contains(ip));
+                self.retain(&key, &pool, &ips);
+            }
+        }
+    }
+
+    fn remember(&mut self, key: &ServiceKey) {
+        let Some(service) = self.services.get(key).map(|entry| &entry.seen.service) else { return };
+        let Some(pool) = service.allocated_from.clone() else { return };
+        let gone = Gone { at: self.keeping.now, key: key.clone(), ips: service.assigned.clone(), pool };
+        let (keeping, now) = (&mut self.keeping.gone, self.keeping.now);
+        keeping.push_back(gone);
+        while keeping.len() > MOST_REMEMBERED
+            || keeping.front().is_some_and(|gone| now.duration_since(gone.at) > REMEMBERED)
+        {
+            keeping.pop_front();
+        }
+    }
+
+    fn retain(&mut self, key: &ServiceKey, pool: &str, ips: &[IpAddr]) {
+        let Some(retention) = self.reading.config.pools.get(pool).and_then(|pool| retention(pool).ok().flatten())
         else {
             return;
         };
-        let alone = |ip: &&IpAddr| self.book.holders(**ip).all(|holder| holder == key);
-        let ranges = held.ips.iter().filter(alone).map(|ip| Range { first: *ip, last: *ip }.to_string());
-        let addresses: Vec<String> = ranges.collect();
+        let addresses: Vec<String> = ips.iter().map(|ip| Range { first: *ip, last: *ip }.to_string()).collect();
         let Ok(until) = self.keeping.now.checked_add(retention) else { return };
         if addresses.is_empty() {
             return;
@@ -114,7 +162,7 @@ impl Desk {
         };
         let mut object = AddressReservation::new(&name, spec);
         object.metadata.labels = Some(BTreeMap::from([(keys::RESERVATION_ROLE_LABEL.to_owned(), RETAINED.to_owned())]));
-        tracing::info!(service = %key, pool = held.pool, ip = object.spec.addresses.join(","), "addresses retained");
+        tracing::info!(service = %key, pool, ip = object.spec.addresses.join(","), "addresses retained");
         self.keeping.chores.insert(name.clone(), Chore::Keep(Box::new(object.clone())));
         self.keeping.left.insert(name, object);
         self.keeping.changed = true;

@@ -656,6 +656,44 @@ fn what_a_deleted_service_left_is_kept_over_a_restart_until_it_is_back_or_the_ti
 }
 
 #[test]
+fn who_follows_keeps_what_was_left_while_nobody_acted() {
+    let mut cluster = Cluster::default();
+    let mut kept = BTreeMap::new();
+    let mut first = retaining(&mut cluster, "10.0.0.0/29");
+    for name in ["one/gone", "one/back", "one/stays", "one/early", "one/told"] {
+        cluster.put(name, balancer(), json!({}));
+    }
+    cluster.settle(&mut first);
+    let mut next = retaining(&mut cluster, "10.0.0.0/29");
+    next.follow();
+    let went = |desk: &mut Desk, cluster: &mut Cluster, name: &str| {
+        cluster.delete(&ServiceKey::new("one", name));
+        desk.learn(Fact::Services(cluster.unseen.pop_back().unwrap()));
+    };
+    went(&mut next, &mut cluster, "early");
+    next.tick(time(100));
+    // This one the leader could still write, and the other follower has seen it.
+    went(&mut next, &mut cluster, "told");
+    let mut written = herald_crds::api::herald::AddressReservation::new(
+        "left.one.told",
+        serde_json::from_value(json!({"addresses": []})).unwrap(),
+    );
+    written.metadata.namespace = Some("herald-system".into());
+    let key = Key { namespace: "herald-system".into(), name: "left.one.told".into() };
+    next.learn(Fact::Reservations(Change::Apply(key, written)));
+    went(&mut next, &mut cluster, "gone");
+    went(&mut next, &mut cluster, "back");
+    cluster.put("one/back", balancer(), json!({}));
+    next.learn(Fact::Services(cluster.unseen.pop_back().unwrap()));
+    next.tick(time(104));
+    next.act();
+    cluster.settle(&mut next);
+    carry_out(&mut next, &mut kept);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["left.one.gone"]);
+    assert_eq!(cluster.shown("one/stays"), ["10.0.0.2"]);
+}
+
+#[test]
 fn a_reservation_that_cannot_be_read_keeps_nothing_and_is_told_once() {
     let mut cluster = Cluster::default();
     let mut desk = desk(&mut cluster, &[("a", "10.0.0.0/30")]);
