@@ -54,6 +54,9 @@ use tokio::{
 
 /// How long a hand-over may take before the process ends anyway: peers that do not answer by then are gone.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// How long BGP goes first: BIRD takes an end of BFD for a failure while the BGP session stands, however it is said, and then refuses the
+/// next session for a minute. A peer that is dead must not keep the layer-2 addresses waiting.
+const BGP_FIRST: Duration = Duration::from_millis(200);
 /// The interface on which kube-proxy's IPVS mode puts every address.
 const IPVS: &str = "kube-ipvs0";
 /// How long `nft` may take to end.
@@ -204,10 +207,14 @@ impl Worker {
                 result = &mut shutdown, if leaving.is_none() => {
                     tracing::info!(reason = result?, "handing over");
                     leaving = Some(tokio::time::Instant::now() + HAND_OVER);
-                    // BFD says first that its end is no failure.
-                    self.pulse.leave();
                     let text = format!("herald-speaker of node {} stops", self.me.node);
-                    leaving_bgp = self.bgp.take().map(|bgp| tokio::spawn(bgp.leave(text)));
+                    if let Some(bgp) = self.bgp.take() {
+                        let mut leave = tokio::spawn(bgp.leave(text));
+                        if timeout(BGP_FIRST, &mut leave).await.is_err() {
+                            leaving_bgp = Some(leave);
+                        }
+                    }
+                    self.pulse.leave();
                 }
                 () = sleep_until(leaving.unwrap_or_else(tokio::time::Instant::now)), if leaving.is_some() => {
                     tracing::warn!("not everything could be handed over in time");
@@ -215,8 +222,8 @@ impl Worker {
                 }
             }
         }
-        if let Some(leaving) = leaving_bgp {
-            leaving.await?;
+        if let Some(leave) = leaving_bgp {
+            leave.await?;
         }
         while let Ok(item) = bgp_news.try_recv() {
             self.reporter.tell_bgp(item);
