@@ -227,10 +227,11 @@ pub(crate) fn negotiate(settings: &Settings, ours: &Open, theirs: &Open) -> Resu
     if common.is_empty() && !settings.families.is_empty() {
         return Err(Refusal::NoCommonFamily { ours: settings.families, theirs: offered });
     }
-    let roles = (role(ours), role(theirs));
-    if let (Some(ours), Some(theirs)) = roles
+    let told = (roles(ours).next(), roles(theirs).next());
+    // Of two that differ, one does not fit (RFC 9234 §4.2).
+    if let Some(ours) = told.0
         && kind == PeerKind::External
-        && !fit(ours, theirs)
+        && let Some(theirs) = roles(theirs).find(|theirs| !fit(ours, *theirs))
     {
         return Err(Refusal::RoleMismatch { ours, theirs });
     }
@@ -264,7 +265,7 @@ pub(crate) fn negotiate(settings: &Settings, ours: &Open, theirs: &Open) -> Resu
         enhanced_route_refresh: both(CapabilityCode::EnhancedRouteRefresh),
         keeps_routes: restart::keeps_routes(ours, theirs),
         peer_restarted: restart::promise(theirs).is_some_and(|promise| promise.restart_state),
-        roles,
+        roles: told,
     })
 }
 
@@ -327,8 +328,8 @@ fn paths(open: &Open, direction: fn(AddPathMode) -> bool) -> Families {
     wanted.filter_map(|entry| entry.family.family()).collect()
 }
 
-fn role(open: &Open) -> Option<Role> {
-    open.capabilities.iter().find_map(|capability| match capability {
+fn roles(open: &Open) -> impl Iterator<Item = Role> {
+    open.capabilities.iter().filter_map(|capability| match capability {
         Capability::Role(role) => Some(*role),
         _ => None,
     })

@@ -50,9 +50,10 @@ pub enum Observed {
         /// Prefixes that it cannot be told: [`crate::RibOut::not_sent`] says why.
         not_sent: usize,
     },
-    /// The peer wants everything of a family again.
+    /// The peer wants everything of a family again. What it asks beyond that, while this waits to be answered, is not told.
     RefreshRequested(Family),
-    /// An UPDATE of the peer was malformed in a way that costs only its routes (RFC 7606).
+    /// An UPDATE of the peer was malformed in a way that costs only its routes (RFC 7606). Told of the first on a
+    /// connection, the second, the fourth, and so on; [`Counters::malformed_updates`] counts all.
     MalformedUpdate(String),
 }
 

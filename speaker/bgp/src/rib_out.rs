@@ -38,7 +38,10 @@ pub struct RibOut {
 struct Towards {
     terms: Terms,
     /// What the peer holds once it has read everything that left [`RibOut::next_message`].
-    held: Routes,
+    ///
+    /// Nothing stands for what has to be said again, if it is wanted at all, whatever was said: it was said in other
+    /// terms, or the peer drops what it does not hear again before the end of a refresh (RFC 7313 §4).
+    held: BTreeMap<Prefix, Option<Arc<Route>>>,
     not_sent: BTreeMap<Prefix, NotSent>,
     /// One for every family of the session.
     lanes: BTreeMap<Family, Lane>,
@@ -106,7 +109,7 @@ impl RibOut {
     pub fn open(&mut self, terms: Terms) {
         let mut open = Towards {
             terms,
-            held: Routes::new(),
+            held: BTreeMap::new(),
             not_sent: BTreeMap::new(),
             lanes: terms.families.iter().map(|family| (family, Lane::new())).collect(),
         };
@@ -128,6 +131,7 @@ impl RibOut {
             return;
         }
         open.terms = terms;
+        open.held.values_mut().for_each(|held| *held = None);
         for (prefix, route) in &self.wanted {
             open.unqueue(*prefix, Some(route));
             open.queue_again(*prefix, route);
@@ -135,14 +139,16 @@ impl RibOut {
     }
 
     /// The peer asks for everything of a family again (RFC 2918 §4). While one answer is under way, any number of further
-    /// questions are answered together by one more.
-    pub fn refresh(&mut self, family: Family) {
-        let Some(open) = &mut self.open else { return };
-        let Some(lane) = open.lanes.get_mut(&family) else { return };
-        match &mut lane.phase {
-            Phase::First { again } | Phase::Refresh { again } => *again = true,
-            Phase::Begin => {}
-            Phase::Steady => lane.phase = Phase::Begin,
+    /// questions are answered together by one more. Returns whether this one leads to an answer of its own.
+    pub fn refresh(&mut self, family: Family) -> bool {
+        let lane = self.open.as_mut().and_then(|open| open.lanes.get_mut(&family));
+        match lane.map(|lane| &mut lane.phase) {
+            Some(Phase::First { again } | Phase::Refresh { again }) => !std::mem::replace(again, true),
+            Some(phase @ Phase::Steady) => {
+                *phase = Phase::Begin;
+                true
+            }
+            Some(Phase::Begin) | None => false,
         }
     }
 
@@ -153,6 +159,8 @@ impl RibOut {
             while open.lanes.get(&family).is_some_and(Lane::is_pending) {
                 let mut said = None;
                 if open.begins_refresh(family) {
+                    let held = open.held.iter_mut().filter(|(prefix, _)| prefix.family() == family);
+                    held.for_each(|(_, held)| *held = None);
                     for (prefix, route) in self.wanted.iter().filter(|(prefix, _)| prefix.family() == family) {
                         open.queue_again(*prefix, route);
                     }
@@ -187,7 +195,7 @@ impl RibOut {
 
     /// Says whether the peer holds a prefix as wanted, once it has read what was sent.
     pub fn holds(&self, prefix: Prefix) -> bool {
-        let held = self.open.as_ref().and_then(|open| open.held.get(&prefix));
+        let held = self.open.as_ref().and_then(|open| open.held.get(&prefix)?.as_ref());
         held.is_some() && held == self.wanted.get(&prefix)
     }
 
@@ -245,8 +253,8 @@ impl Towards {
     /// Compares what is wanted with what the peer holds.
     fn queue(&mut self, prefix: Prefix, wanted: Option<&Arc<Route>>) {
         match wanted {
-            Some(route) if self.held.get(&prefix) != Some(route) => self.queue_again(prefix, route),
-            Some(_) => {}
+            Some(route) if self.held.get(&prefix).and_then(Option::as_ref) == Some(route) => {}
+            Some(route) => self.queue_again(prefix, route),
             None => self.queue_withdrawal(prefix),
         }
     }
@@ -295,7 +303,7 @@ impl Towards {
                     if group.get().is_empty() {
                         group.remove();
                     }
-                    self.held.extend(said.into_iter().map(|prefix| (prefix, Arc::clone(&route))));
+                    self.held.extend(said.into_iter().map(|prefix| (prefix, Some(Arc::clone(&route)))));
                     return Some(bytes);
                 }
                 Err(why) => {

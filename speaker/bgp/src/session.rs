@@ -192,7 +192,9 @@ impl Session {
             }
             Event::BfdDown => self.bfd_down(now),
             Event::BfdUp => self.hurry(now),
-            Event::Refresh(family) => self.rib.refresh(family),
+            Event::Refresh(family) => {
+                self.rib.refresh(family);
+            }
         }
         self.show();
     }

@@ -204,6 +204,16 @@ fn roles_that_do_not_fit_are_refused_across_the_border_only() {
 }
 
 #[test]
+fn a_peer_that_says_two_roles_is_refused_unless_they_are_the_same() {
+    let settings = Settings { role: Some(Role::Provider), ..settings() };
+    let mut open = peer(THEIR_AS);
+    open.capabilities.extend([Capability::Role(Role::Customer), Capability::Role(Role::Customer)]);
+    assert_eq!(agreed(&settings, &open).roles, (Some(Role::Provider), Some(Role::Customer)));
+    open.capabilities.push(Capability::Role(Role::Peer));
+    assert_eq!(refused(&settings, &open), Refusal::RoleMismatch { ours: Role::Provider, theirs: Role::Peer });
+}
+
+#[test]
 fn routes_to_those_who_may_pass_them_on_to_customers_only_are_marked() {
     for (ours, theirs, marked) in [
         (Role::Provider, Role::Customer, true),

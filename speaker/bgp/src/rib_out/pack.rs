@@ -6,7 +6,7 @@ use crate::iana::MessageType;
 use crate::route::NotSent;
 use crate::wire::{Attributes, Encoding, Family, Message, NextHop, Nlri, Prefix, Reach, Unreach, Update};
 
-/// What the length of an attribute takes more once its value is longer than 255 octets.
+/// What prefixes inside of an attribute take more: its length has two octets once they are many. One alone never is.
 const LONG_LENGTH: usize = 1;
 
 /// Takes prefixes out of a set, from the front, and returns the message that announces them.
@@ -33,7 +33,8 @@ pub(super) fn announce(
             Update { attributes: attributes.clone(), reach, ..Update::default() }
         }
     };
-    pack(encoding, prefixes, update).ok_or(NotSent::TooLong)
+    let in_attribute = if classic.is_some() { 0 } else { LONG_LENGTH };
+    pack(encoding, prefixes, in_attribute, update).ok_or(NotSent::TooLong)
 }
 
 /// Takes prefixes out of a set and returns the message that withdraws them, nothing if there are none.
@@ -46,7 +47,11 @@ pub(super) fn withdraw(
         Family::V4Unicast => Update { withdrawn: nlri, ..Update::default() },
         Family::V6Unicast => Update { unreach: Some(Unreach { family, nlri }), ..Update::default() },
     };
-    pack(encoding, prefixes, update)
+    let in_attribute = match family {
+        Family::V4Unicast => 0,
+        Family::V6Unicast => LONG_LENGTH,
+    };
+    pack(encoding, prefixes, in_attribute, update)
 }
 
 /// Writes a message that is short by its nature.
@@ -57,6 +62,7 @@ pub(super) fn encode(encoding: &Encoding, message: &Message) -> Option<Vec<u8>> 
 fn pack(
     encoding: &Encoding,
     prefixes: &mut BTreeSet<Prefix>,
+    in_attribute: usize,
     update: impl Fn(Vec<Nlri>) -> Update,
 ) -> Option<(Vec<u8>, Vec<Prefix>)> {
     let write =
@@ -64,7 +70,7 @@ fn pack(
     let first = *prefixes.first()?;
     let alone = write(&[first])?;
     let limit = encoding.max_len(MessageType::Update);
-    let mut length = alone.len() + LONG_LENGTH;
+    let mut length = alone.len() + in_attribute;
     let mut said = vec![first];
     for prefix in prefixes.iter().skip(1) {
         length += prefix.wire_len();

@@ -30,6 +30,8 @@ pub(super) struct Connection {
     pub(super) negotiated: Option<Box<Negotiated>>,
     /// What the shell was given and has not written yet, in octets.
     pub(super) unwritten: usize,
+    /// UPDATEs of the peer that were wrong without costing the session.
+    pub(super) flaws: u64,
 }
 
 impl Connection {

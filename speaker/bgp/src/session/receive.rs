@@ -38,7 +38,8 @@ impl Session {
                 let established = self.is_established(id);
                 self.expect(now, id, Step::Routes, kind);
                 if established {
-                    self.count(&update, flaw);
+                    self.count(&update);
+                    self.flawed(id, flaw);
                 }
             }
             Message::RouteRefresh(refresh) => {
@@ -84,21 +85,29 @@ impl Session {
         }
     }
 
-    fn count(&mut self, update: &Update, flaw: Option<Flaw>) {
+    fn count(&mut self, update: &Update) {
         let announced = update.nlri.len() + update.reach.as_ref().map_or(0, |reach| reach.nlri.len());
         let withdrawn = update.withdrawn.len() + update.unreach.as_ref().map_or(0, |unreach| unreach.nlri.len());
         self.counters.announced_by_peer += announced as u64;
         self.counters.withdrawn_by_peer += withdrawn as u64;
-        if let Some(flaw) = flaw {
-            self.counters.malformed_updates += 1;
+    }
+
+    /// A peer whose every UPDATE is wrong is told of less and less often: of the first, the second, the fourth, the eighth …
+    fn flawed(&mut self, id: ConnectionId, flaw: Option<Flaw>) {
+        let (Some(flaw), Some(connection)) = (flaw, self.find(id)) else { return };
+        connection.flaws += 1;
+        let news = connection.flaws.is_power_of_two();
+        self.counters.malformed_updates += 1;
+        if news {
             self.report(Observed::MalformedUpdate(flaw.to_string()));
         }
     }
 
     /// The marks of the peer's own answers say nothing to a speaker that keeps no routes.
     fn refresh(&mut self, refresh: RouteRefresh) {
-        if let (RefreshSubtype::Request, Some(family)) = (refresh.subtype, refresh.family.family()) {
-            self.rib.refresh(family);
+        if let (RefreshSubtype::Request, Some(family)) = (refresh.subtype, refresh.family.family())
+            && self.rib.refresh(family)
+        {
             self.report(Observed::RefreshRequested(family));
         }
     }

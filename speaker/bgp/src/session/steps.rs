@@ -73,6 +73,7 @@ impl Session {
             ours: ours.clone(),
             negotiated: None,
             unwritten: 0,
+            flaws: 0,
         };
         connection.restart_hold(now);
         self.connections.push(connection);

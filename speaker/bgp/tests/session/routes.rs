@@ -186,6 +186,8 @@ fn a_flood_of_refreshes_is_answered_together() {
         solo.write_all();
     }
     assert_eq!(solo.table.announced, 100_000, "the first batch and one answer");
+    let told = solo.observed.iter().filter(|observed| matches!(observed, Observed::RefreshRequested(_)));
+    assert_eq!(told.count(), 1);
 }
 
 #[test]
@@ -201,4 +203,21 @@ fn a_full_table_of_the_peer_is_counted_and_not_kept() {
     assert_eq!(solo.session.counters().announced_by_peer, 900_000);
     assert_eq!(solo.session.state(), State::Established);
     assert!(format!("{:?}", solo.session).len() < 20_000, "nothing of it is kept");
+}
+
+#[test]
+fn an_update_with_a_flaw_costs_its_routes_and_the_second_report_waits_for_the_second_the_third_for_the_fourth() {
+    let (mut solo, id) = Solo::established();
+    solo.forget();
+    // ORIGIN of 9.
+    let bad = written::update_of(&[0x40, 1, 1, 9, 0x40, 2, 0, 0x40, 3, 4, 192, 0, 2, 254], &[24, 198, 51, 100]);
+    for _ in 0..1_000 {
+        solo.receive(id, &bad);
+    }
+    assert_eq!(solo.session.state(), State::Established);
+    let counters = solo.session.counters();
+    assert_eq!((counters.malformed_updates, counters.announced_by_peer, counters.withdrawn_by_peer), (1_000, 0, 1_000));
+    let told: Vec<_> = solo.observed.iter().map(|observed| format!("{observed:?}")).collect();
+    assert_eq!(told.len(), 10, "{told:?}");
+    assert!(told[0].contains("octet 26: an ORIGIN of 9, expected 0 to 2 (RFC 7606 §7.1)"), "{told:?}");
 }
