@@ -5,7 +5,7 @@ SHELL := /bin/bash
 NODES ?= 3
 export NODES KEEP
 
-.PHONY: help build check test unit demo bench-failover bench-allocate crds control-plane metallb packages clean-labs
+.PHONY: help build check test unit demo bench-failover bench-allocate bench-changes crds control-plane metallb packages clean-labs
 
 help: ## This list
 	@echo "Herald: LoadBalancer addresses for bare-metal Kubernetes. Verbs:"
@@ -33,6 +33,9 @@ bench-allocate: packages control-plane ## Addresses for 1,000 and 5,000 Services
 	@cargo build --release --workspace --bins
 	@cargo bench -p herald-tests --bench allocate
 	@cargo bench -p herald-allocator --bench claims
+
+bench-changes: ## What one changed Service costs a speaker on top of 1,000 and 50,000 (SERVICES=1000,50000)
+	@cargo bench -p herald-desire --bench changes
 
 build: ## Optimised binaries, in target/release
 	@cargo build --release -p herald-controller -p herald-speaker

@@ -1,4 +1,6 @@
 //! From what the cluster wants and what this node is to what the pulse thread does. Pure.
+//!
+//! Addresses are many: of those only the ones are looked at that differ from the last time, unless this node's interfaces changed.
 
 use crate::{
     node::{Interface, NodeView},
@@ -6,6 +8,7 @@ use crate::{
     source::Picture,
 };
 use herald_crds::model::{Interfaces, NodeFacts};
+use herald_desire::{Desired, Tree};
 use herald_election::{Link, NodeId};
 use herald_l2::{InterfaceIndex, MacAddr};
 use std::{
@@ -49,11 +52,60 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Makes the orders.
-///
-/// # Errors
-/// This node's place in the segment is not known.
-pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orders, Missing> {
+/// Makes orders, each from the last ones.
+pub(crate) struct Orderer {
+    me: Me,
+    desired: Desired,
+    interfaces: BTreeMap<InterfaceIndex, herald_l2::Interface>,
+    addresses: Tree<IpAddr, Address>,
+    /// How many addresses were looked at so far.
+    looks: usize,
+}
+
+impl Orderer {
+    pub(crate) fn new(me: Me) -> Self {
+        Self { me, desired: Desired::default(), interfaces: BTreeMap::new(), addresses: Tree::new(), looks: 0 }
+    }
+
+    /// The name of this node.
+    pub(crate) fn node(&self) -> &str {
+        &self.me.node
+    }
+
+    /// Makes the orders.
+    ///
+    /// # Errors
+    /// This node's place in the segment is not known.
+    pub(crate) fn orders(&mut self, picture: &Picture, view: &NodeView) -> Result<Orders, Missing> {
+        let orders = frame(&self.me, picture, view)?;
+        if self.interfaces != orders.interfaces {
+            self.interfaces.clone_from(&orders.interfaces);
+            (self.desired, self.addresses) = (Desired::default(), Tree::new());
+        }
+        picture.desired.addresses.since(&self.desired.addresses, |ip, _, wanted| {
+            self.looks += 1;
+            match wanted.map(|wanted| address(wanted, &self.interfaces)) {
+                Some(address) if self.addresses.get(ip) == Some(&address) => {}
+                Some(address) => self.addresses.insert(*ip, address),
+                None => drop(self.addresses.remove(ip)),
+            }
+        });
+        self.desired = picture.desired.clone();
+        Ok(Orders { addresses: self.addresses.clone(), ..orders })
+    }
+}
+
+fn address(wanted: &herald_desire::Address, interfaces: &BTreeMap<InterfaceIndex, herald_l2::Interface>) -> Address {
+    let election = herald_election::Address {
+        candidates: wanted.candidates.iter().map(|name| NodeId::of(name)).collect(),
+        preference: wanted.preference.iter().map(|(name, weight)| (NodeId::of(name), *weight)).collect(),
+        order_by: wanted.order_by,
+    };
+    Address { election, interfaces: chosen(interfaces, &wanted.interfaces) }
+}
+
+/// Everything but the addresses.
+fn frame(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orders, Missing> {
     let address = match me.address {
         Some(address) => address,
         None => {
@@ -87,19 +139,6 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
             (InterfaceIndex(index), interface)
         })
         .collect::<BTreeMap<_, _>>();
-    let addresses = picture
-        .desired
-        .addresses
-        .iter()
-        .map(|(ip, address)| {
-            let election = herald_election::Address {
-                candidates: address.candidates.iter().map(|name| NodeId::of(name)).collect(),
-                preference: address.preference.iter().map(|(name, weight)| (NodeId::of(name), *weight)).collect(),
-                order_by: address.order_by,
-            };
-            (*ip, Address { election, interfaces: chosen(&interfaces, &address.interfaces) })
-        })
-        .collect();
     let peers =
         members.values().filter_map(|member| view.neighbours.get(&member.ip())).map(|mac| MacAddr(*mac)).collect();
     Ok(Orders {
@@ -109,7 +148,7 @@ pub(crate) fn orders(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orde
         witnesses: witnesses(interface, view, &members),
         members,
         nodes,
-        addresses,
+        addresses: Tree::new(),
         interfaces,
         peers,
         bfd: BTreeMap::new(),
@@ -143,7 +182,8 @@ fn chosen(
 mod tests {
     use super::*;
     use herald_crds::model::ServiceKey;
-    use herald_desire::{Address as Desired, Desired as All};
+    use herald_desire::Address as Desired;
+    use std::{net::Ipv4Addr, sync::Arc};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -155,6 +195,14 @@ mod tests {
 
     fn node(addresses: &[&str]) -> NodeFacts {
         NodeFacts { addresses: addresses.iter().map(|text| ip(text)).collect(), ..NodeFacts::default() }
+    }
+
+    fn nodes<const N: usize>(nodes: [(String, NodeFacts); N]) -> Arc<BTreeMap<String, NodeFacts>> {
+        Arc::new(nodes.into())
+    }
+
+    fn made(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orders, Missing> {
+        Orderer::new(me.clone()).orders(picture, view)
     }
 
     /// Nodes a and b on one LAN, dual stack; c has IPv6 only.
@@ -171,13 +219,12 @@ mod tests {
             (ip(text), address)
         };
         Picture {
-            nodes: [
+            nodes: nodes([
                 ("a".to_owned(), node(&["192.0.2.1", "2001:db8::1"])),
                 ("b".to_owned(), node(&["192.0.2.2", "2001:db8::2"])),
                 ("c".to_owned(), node(&["2001:db8::3"])),
-            ]
-            .into(),
-            desired: All { addresses: [address("192.0.2.100"), address("2001:db8::100")].into() },
+            ]),
+            desired: herald_desire::Desired { addresses: [address("192.0.2.100"), address("2001:db8::100")].into() },
             ..Picture::default()
         }
     }
@@ -204,20 +251,20 @@ mod tests {
 
     #[test]
     fn heartbeats_go_to_the_nodes_that_speak_this_node_s_family() {
-        let orders = orders(&me(), &picture(Interfaces::All), &view()).unwrap();
+        let orders = made(&me(), &picture(Interfaces::All), &view()).unwrap();
         assert_eq!(orders.heartbeat, "192.0.2.1:7790".parse().unwrap());
         assert_eq!(orders.members, [(NodeId::of("b"), "192.0.2.2:7790".parse().unwrap())].into());
         assert_eq!(orders.nodes[&NodeId::of("b")], [ip("192.0.2.2"), ip("2001:db8::2")]);
 
         let by_choice = Me { address: Some(ip("2001:db8::1")), ..me() };
-        let orders = super::orders(&by_choice, &picture(Interfaces::All), &view()).unwrap();
-        assert_eq!(orders.heartbeat, "[2001:db8::1]:7790".parse().unwrap());
-        assert_eq!(orders.members.len(), 2, "c speaks IPv6");
+        let by_choice = made(&by_choice, &picture(Interfaces::All), &view()).unwrap();
+        assert_eq!(by_choice.heartbeat, "[2001:db8::1]:7790".parse().unwrap());
+        assert_eq!(by_choice.members.len(), 2, "c speaks IPv6");
     }
 
     #[test]
     fn only_members_count_as_peers() {
-        let orders = orders(&me(), &picture(Interfaces::All), &view()).unwrap();
+        let orders = made(&me(), &picture(Interfaces::All), &view()).unwrap();
         assert_eq!(orders.peers, [MacAddr([2, 0, 0, 0, 0, 2])].into());
     }
 
@@ -228,9 +275,9 @@ mod tests {
             (Interfaces::Named(["eth1".to_owned()].into()), vec![3]),
             (Interfaces::Named(["eth9".to_owned()].into()), vec![]),
         ] {
-            let orders = orders(&me(), &picture(choice), &view()).unwrap();
+            let orders = made(&me(), &picture(choice), &view()).unwrap();
             for ip in [ip("192.0.2.100"), ip("2001:db8::100")] {
-                let found: Vec<_> = orders.addresses[&ip].interfaces.iter().map(|index| index.0).collect();
+                let found: Vec<_> = orders.addresses.get(&ip).unwrap().interfaces.iter().map(|index| index.0).collect();
                 assert_eq!(found, expected);
             }
         }
@@ -239,23 +286,23 @@ mod tests {
     #[test]
     fn a_node_without_a_place_on_the_segment_says_what_is_missing() {
         let unknown = Me { node: "z".to_owned(), ..me() };
-        assert_eq!(orders(&unknown, &picture(Interfaces::All), &view()), Err(Missing::Node("z".to_owned())));
+        assert_eq!(made(&unknown, &picture(Interfaces::All), &view()), Err(Missing::Node("z".to_owned())));
         let mut bare = picture(Interfaces::All);
-        bare.nodes.insert("a".to_owned(), node(&[]));
-        assert_eq!(orders(&me(), &bare, &view()), Err(Missing::Address("a".to_owned())));
+        bare.nodes = nodes([("a".to_owned(), node(&[]))]);
+        assert_eq!(made(&me(), &bare, &view()), Err(Missing::Address("a".to_owned())));
         assert_eq!(
-            orders(&me(), &picture(Interfaces::All), &NodeView::default()),
+            made(&me(), &picture(Interfaces::All), &NodeView::default()),
             Err(Missing::Interface(ip("192.0.2.1")))
         );
     }
 
     #[test]
     fn the_gateway_is_the_witness_or_else_hosts_that_are_no_nodes() {
-        let found = orders(&me(), &picture(Interfaces::All), &view()).unwrap().witnesses;
+        let found = made(&me(), &picture(Interfaces::All), &view()).unwrap().witnesses;
         assert_eq!(found, [ip("192.0.2.77")].into());
         let mut view = view();
         view.interfaces.get_mut(&2).unwrap().gateways = vec![ip("192.0.2.254")];
-        let found = orders(&me(), &picture(Interfaces::All), &view).unwrap().witnesses;
+        let found = made(&me(), &picture(Interfaces::All), &view).unwrap().witnesses;
         assert_eq!(found, [ip("192.0.2.254")].into());
     }
 
@@ -263,8 +310,39 @@ mod tests {
     fn a_link_without_carrier_is_said() {
         let mut view = view();
         view.interfaces.get_mut(&2).unwrap().up = false;
-        let orders = orders(&me(), &picture(Interfaces::All), &view).unwrap();
+        let orders = made(&me(), &picture(Interfaces::All), &view).unwrap();
         assert_eq!(orders.link, Link::Down);
         assert!(!orders.interfaces.contains_key(&InterfaceIndex(2)), "nothing is announced there");
+    }
+
+    #[test]
+    fn of_many_addresses_only_those_are_looked_at_that_changed() {
+        let mut first = picture(Interfaces::All);
+        let one = first.desired.addresses.get(&ip("192.0.2.100")).unwrap().clone();
+        for number in 0..10_000_u32 {
+            first.desired.addresses.insert(Ipv4Addr::from(0x0a00_0000 + number).into(), one.clone());
+        }
+        let mut orderer = Orderer::new(me());
+        let before = orderer.orders(&first, &view()).unwrap();
+        assert_eq!((orderer.looks, before.addresses.len()), (10_002, 10_002));
+        assert_eq!(orderer.orders(&first, &view()).unwrap(), before);
+        assert_eq!(orderer.looks, 10_002, "nothing changed");
+
+        let mut second = first.clone();
+        let (changed, gone) = (ip("10.0.19.136"), ip("192.0.2.100"));
+        let address = second.desired.addresses.get(&changed).unwrap().clone();
+        second.desired.addresses.insert(changed, Desired { candidates: ["b".to_owned()].into(), ..address });
+        second.desired.addresses.remove(&gone);
+        let after = orderer.orders(&second, &view()).unwrap();
+        assert_eq!(orderer.looks, 10_004);
+        let mut differ = Vec::new();
+        after.addresses.since(&before.addresses, |ip, _, _| differ.push(*ip));
+        assert_eq!(differ, [changed, gone]);
+        assert_eq!(after, made(&me(), &second, &view()).unwrap(), "as if made from nothing");
+
+        let mut moved = view();
+        moved.interfaces.remove(&3);
+        let elsewhere = orderer.orders(&second, &moved).unwrap();
+        assert_eq!(elsewhere, made(&me(), &second, &moved).unwrap());
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         netlink,
     },
     node::NodeView,
-    orders::{Me, Missing, orders},
+    orders::{Me, Missing, Orderer},
     pulse::{News, Orders, Pulse, bfd::Bfd},
     report::{
         self, Reporter,
@@ -29,6 +29,7 @@ use crate::{
 };
 use anyhow::Context;
 use herald_crds::keys;
+use herald_desire::Tree;
 use herald_election::{Election, NodeId, Settings, Witness};
 use herald_l2::Announcer;
 use herald_runtime::{
@@ -42,7 +43,8 @@ use kube::Api;
 use prometheus_client::registry::Registry;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -134,12 +136,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let events = Events::start(client, args.pod_name.clone());
     let (guarded, wanted) = watch::channel(Guarded::default());
     let guard = tokio::spawn(guard::keep(wanted));
+    let me = Me { node: args.node_name.clone(), address: args.ml_bindaddr, port: args.ml_bindport };
     let worker = Worker {
-        me: Me { node: args.node_name.clone(), address: args.ml_bindaddr, port: args.ml_bindport },
+        orderer: Orderer::new(me),
         view,
         picture,
         pulse,
         flows: flows.clone(),
+        addresses: Tree::new(),
         picked: Picked::default(),
         guarded,
         bgp: Some(bgp),
@@ -159,11 +163,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Turns views into orders and news into reports, until the signal to end.
 struct Worker {
-    me: Me,
+    orderer: Orderer,
     view: watch::Receiver<Option<NodeView>>,
     picture: watch::Receiver<Option<Picture>>,
     pulse: Pulse,
     flows: Flows,
+    /// Every address that some node should announce.
+    addresses: Tree<IpAddr, ()>,
     picked: Picked,
     guarded: watch::Sender<Guarded>,
     /// Until the signal to end.
@@ -207,7 +213,7 @@ impl Worker {
                 result = &mut shutdown, if leaving.is_none() => {
                     tracing::info!(reason = result?, "handing over");
                     leaving = Some(tokio::time::Instant::now() + HAND_OVER);
-                    let text = format!("herald-speaker of node {} stops", self.me.node);
+                    let text = format!("herald-speaker of node {} stops", self.orderer.node());
                     if let Some(bgp) = self.bgp.take() {
                         let mut leave = tokio::spawn(bgp.leave(text));
                         if timeout(BGP_FIRST, &mut leave).await.is_err() {
@@ -233,21 +239,21 @@ impl Worker {
 
     /// Makes new orders from the newest views and passes them on if they differ.
     fn renew(&mut self) {
-        let picture = self.picture.borrow_and_update();
-        let view = self.view.borrow_and_update();
-        let (Some(picture), Some(view)) = (picture.as_ref(), view.as_ref()) else { return };
+        let picture = self.picture.borrow_and_update().clone();
+        let view = self.view.borrow_and_update().clone();
+        let (Some(picture), Some(view)) = (&picture, &view) else { return };
         self.readiness.set("configuration", true);
         let (peers, unusable) = match &picture.resolved {
             Some(resolved) => bgp::orders::orders(&bgp::orders::World {
-                node: &self.me.node,
-                facts: picture.nodes.get(&self.me.node),
+                node: self.orderer.node(),
+                facts: picture.nodes.get(self.orderer.node()),
                 view,
                 resolved,
                 desired: &picture.bgp,
             }),
             None => Default::default(),
         };
-        let orders = match orders(&self.me, picture, view) {
+        let orders = match self.orderer.orders(picture, view) {
             Ok(orders) => {
                 let bfd = peers.values().filter_map(|peer| peer.bfd).collect();
                 Arc::new(Orders { bfd, ..orders })
@@ -255,7 +261,7 @@ impl Worker {
             Err(missing) => {
                 // What was ordered last stays in force: a Node object that vanishes for a moment moves nothing.
                 if self.said.as_ref() != Some(&missing) {
-                    tracing::error!(node = self.me.node, error = %missing, "cannot take part");
+                    tracing::error!(node = self.orderer.node(), error = %missing, "cannot take part");
                     self.said = Some(missing);
                 }
                 return;
@@ -268,26 +274,7 @@ impl Worker {
         if let (Some(bgp), Some(_)) = (&mut self.bgp, &picture.resolved) {
             bgp.order(peers);
         }
-        let mut picked = Picked {
-            addresses: orders.addresses.keys().copied().collect(),
-            interfaces: orders.interfaces.values().map(|interface| interface.name.clone()).collect(),
-            peers: orders.peers.iter().map(|mac| mac.0).collect(),
-            ipvs: view.interfaces.values().any(|interface| interface.name == IPVS),
-        };
-        picked.peers.extend(&self.picked.peers);
-        if self.picked != picked {
-            self.flows.pick(picked.clone());
-            self.picked = picked;
-        }
-        self.guarded.send_if_modified(|guarded| {
-            let wanted = Guarded {
-                addresses: orders.addresses.keys().copied().collect(),
-                interfaces: orders.interfaces.values().map(|interface| interface.name.clone()).collect(),
-            };
-            let changed = *guarded != wanted;
-            *guarded = wanted;
-            changed
-        });
+        self.protect(&orders, view.interfaces.values().any(|interface| interface.name == IPVS));
         if self.orders.as_ref() != Some(&orders) {
             tracing::debug!(
                 addresses = orders.addresses.len(),
@@ -298,6 +285,30 @@ impl Worker {
             self.pulse.order(Arc::clone(&orders));
             self.orders = Some(orders);
         }
+    }
+
+    /// Has the kernel protect what may be announced here: the loop guard, and what keeps connections.
+    fn protect(&mut self, orders: &Orders, ipvs: bool) {
+        let before = self.orders.as_ref().map(|orders| orders.addresses.clone()).unwrap_or_default();
+        orders.addresses.since(&before, |ip, old, new| match (old, new) {
+            (None, Some(_)) => self.addresses.insert(*ip, ()),
+            (Some(_), None) => drop(self.addresses.remove(ip)),
+            _ => {}
+        });
+        let interfaces: BTreeSet<_> = orders.interfaces.values().map(|interface| interface.name.clone()).collect();
+        let mut peers: BTreeSet<_> = orders.peers.iter().map(|mac| mac.0).collect();
+        peers.extend(&self.picked.peers);
+        let picked = Picked { addresses: self.addresses.clone(), interfaces: interfaces.clone(), peers, ipvs };
+        if self.picked != picked {
+            self.flows.pick(picked.clone());
+            self.picked = picked;
+        }
+        let wanted = Guarded { addresses: self.addresses.clone(), interfaces };
+        self.guarded.send_if_modified(|guarded| {
+            let changed = *guarded != wanted;
+            *guarded = wanted;
+            changed
+        });
     }
 }
 

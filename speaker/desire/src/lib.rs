@@ -3,7 +3,7 @@
 //! ```text
 //!   Service + its endpoints + Resolved + nodes   --service-->   Wish: addresses, the nodes that may own them, interfaces here
 //!                                                               or a Refusal: why nobody may
-//!   all Wishes                                   --desired-->   by address: who wants it, who may own it, in which order
+//!   all Wishes, by key                           --Book----->   by address: who wants it, who may own it, in which order
 //! ```
 //!
 //! # Promises
@@ -17,17 +17,21 @@
 //! Which Services are of this installation's class is for the caller to filter ([`herald_crds::model::Service::handled_by`]).
 
 pub mod bgp;
+mod book;
 mod gate;
 mod refusal;
 mod share;
+mod tree;
 
 use std::collections::BTreeMap;
 
 use herald_crds::model::{NodeFacts, Resolved};
 
+pub use book::{Book, Wishes};
 pub use gate::{Wish, service};
 pub use refusal::Refusal;
-pub use share::{Address, Desired, desired};
+pub use share::{Address, Desired};
+pub use tree::{Iter, Tree};
 
 /// What a decision is made from, beside the Service itself.
 #[derive(Clone, Copy, Debug)]

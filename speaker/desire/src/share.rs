@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use herald_crds::model::{Interfaces, ServiceKey};
 
-use crate::{Refusal, Wish};
+use crate::{Tree, Wish};
 
 /// Everything that should be announced at layer 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// By address; an address that nobody wishes for is not there.
-    pub addresses: BTreeMap<IpAddr, Address>,
+    pub addresses: Tree<IpAddr, Address>,
 }
 
 /// One address that should be announced.
@@ -31,24 +31,12 @@ pub struct Address {
     pub order_by: IpAddr,
 }
 
-/// Puts the wishes of all Services together.
+/// Puts the wishes for one address together; nothing where nobody wishes for it.
 ///
 /// Services that share an address and have the traffic policy Local have the same pod selector, so they have the same nodes, but they
 /// do not learn of a change at the same instant. A node that lacks an endpoint of one of them would drop its traffic: so an address is
 /// for the nodes that serve all its Services. While there is none, it is for those that serve some: better part of the traffic than none.
-pub fn desired(wishes: &BTreeMap<ServiceKey, Result<Wish, Refusal>>) -> Desired {
-    let mut by_ip: BTreeMap<IpAddr, Vec<(&ServiceKey, &Wish)>> = BTreeMap::new();
-    for (key, wish) in wishes {
-        let Ok(wish) = wish else { continue };
-        for &ip in &wish.ips {
-            by_ip.entry(ip).or_default().push((key, wish));
-        }
-    }
-    let addresses = by_ip.into_iter().filter_map(|(ip, wishes)| Some((ip, address(ip, &wishes)?)));
-    Desired { addresses: addresses.collect() }
-}
-
-fn address(ip: IpAddr, wishes: &[(&ServiceKey, &Wish)]) -> Option<Address> {
+pub(crate) fn address(ip: IpAddr, wishes: &[(&ServiceKey, &Wish)]) -> Option<Address> {
     let ((_, first), others) = wishes.split_first()?;
     let order_by = |wish: &Wish| wish.ips.first().copied().unwrap_or(ip);
     let mut whole = Address {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use herald_crds::model::{Config, Endpoint, Interfaces, NodeFacts, Service, ServiceKey, resolve};
-use herald_desire::{Address, Desired, Refusal, View, Wish, desired, service};
+use herald_desire::{Address, Book, Desired, Refusal, View, Wish, service};
 use proptest::collection::{btree_set, vec};
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, from_value, json};
@@ -40,20 +41,20 @@ fn a_shared_address_is_for_the_nodes_that_serve_all_its_services() {
         (key("ntp"), Err(Refusal::NoEndpoints)),
     ]);
     let addresses = desired(&wishes).addresses;
-    let shared = &addresses[&ip("192.0.2.1")];
+    let shared = addresses.get(&ip("192.0.2.1")).unwrap();
     assert_eq!(
         (&shared.services, &shared.candidates),
         (&BTreeSet::from([key("dns-tcp"), key("dns-udp")]), &names(&["n2"]))
     );
-    assert_eq!(addresses[&ip("2001:db8::1")].candidates, names(&["n2", "n3"]));
-    assert_eq!(addresses[&ip("2001:db8::1")].order_by, ip("192.0.2.1"));
+    let alone = addresses.get(&ip("2001:db8::1")).unwrap();
+    assert_eq!((&alone.candidates, alone.order_by), (&names(&["n2", "n3"]), ip("192.0.2.1")));
 }
 
 #[test]
 fn a_shared_address_goes_to_nodes_that_serve_some_while_none_serves_all() {
     let wishes =
         BTreeMap::from([(key("a"), Ok(wish(&["192.0.2.1"], &["n1"]))), (key("b"), Ok(wish(&["192.0.2.1"], &["n2"])))]);
-    assert_eq!(desired(&wishes).addresses[&ip("192.0.2.1")].candidates, names(&["n1", "n2"]));
+    assert_eq!(desired(&wishes).addresses.get(&ip("192.0.2.1")).unwrap().candidates, names(&["n1", "n2"]));
 }
 
 proptest! {
@@ -62,15 +63,29 @@ proptest! {
         let wanted = desired(&wishes).addresses;
         let wished: BTreeSet<IpAddr> = wishes.values().flatten().flat_map(|wish| wish.ips.clone()).collect();
         prop_assert_eq!(wanted.keys().copied().collect::<BTreeSet<_>>(), wished);
-        for (ip, address) in wanted {
-            let of = |wish: &Wish| wish.ips.contains(&ip);
+        for (ip, address) in &wanted {
+            let of = |wish: &Wish| wish.ips.contains(ip);
             let askers = wishes.iter().filter(|(_, wish)| wish.as_ref().is_ok_and(of));
             let askers: BTreeMap<_, _> = askers.map(|(key, wish)| (key.clone(), wish.clone().unwrap())).collect();
             prop_assert!(!address.candidates.is_empty());
             prop_assert!(address.candidates.iter().all(|node| askers.values().any(|wish| wish.candidates.contains(node))));
             let firsts: BTreeSet<_> = askers.values().map(|wish| wish.ips[0]).collect();
             prop_assert_eq!(Some(&address.order_by), firsts.first());
-            prop_assert_eq!(address.services, askers.into_keys().collect());
+            prop_assert_eq!(&address.services, &askers.into_keys().collect());
+        }
+    }
+
+    #[test]
+    fn what_was_noted_before_leaves_no_trace(edits in vec(("[a-f]", option::of(outcomes())), 0..30)) {
+        let (mut book, mut last) = (Book::default(), BTreeMap::new());
+        for (name, outcome) in edits {
+            book.note(&key(&name), outcome.clone());
+            match outcome {
+                Some(outcome) => drop(last.insert(key(&name), outcome)),
+                None => drop(last.remove(&key(&name))),
+            }
+            prop_assert!(book.wishes().iter().eq(last.iter()));
+            prop_assert_eq!(book.desired(), &desired(&last));
         }
     }
 
@@ -96,7 +111,18 @@ proptest! {
     }
 }
 
+/// All wishes together, noted one after the other.
+fn desired(wishes: &BTreeMap<ServiceKey, Result<Wish, Refusal>>) -> Desired {
+    let mut book = Book::default();
+    wishes.iter().for_each(|(key, outcome)| book.note(key, Some(outcome.clone())));
+    book.desired().clone()
+}
+
 fn wishes() -> impl Strategy<Value = BTreeMap<ServiceKey, Result<Wish, Refusal>>> {
+    vec(("[a-f]", outcomes()), 0..6).prop_map(|list| list.into_iter().map(|(name, wish)| (key(&name), wish)).collect())
+}
+
+fn outcomes() -> impl Strategy<Value = Result<Wish, Refusal>> {
     let ips = select(vec![
         vec!["192.0.2.1"],
         vec!["192.0.2.2"],
@@ -105,11 +131,10 @@ fn wishes() -> impl Strategy<Value = BTreeMap<ServiceKey, Result<Wish, Refusal>>
         vec!["2001:db8::2", "192.0.2.2"],
     ]);
     let nodes = btree_set("[a-d]", 1..4);
-    let wish = prop_oneof![
+    prop_oneof![
         3 => (ips, nodes).prop_map(|(ips, nodes)| Ok(Wish { candidates: nodes, ..wish(&ips, &[]) })),
         1 => Just(Err(Refusal::NoLocalEndpoints)),
-    ];
-    vec(("[a-f]", wish), 0..6).prop_map(|list| list.into_iter().map(|(name, wish)| (key(&name), wish)).collect())
+    ]
 }
 
 #[derive(Debug)]
@@ -133,7 +158,7 @@ fn worlds() -> impl Strategy<Value = World> {
     );
     let nodes = vec(("[abc]", node), 0..5);
     let adverts = vec((select(vec![Value::Null, json!("x"), json!("y")]), flag(), flag(), flag()), 0..4);
-    let endpoints = vec((proptest::option::of("[abc]"), flag()), 0..4);
+    let endpoints = vec((option::of("[abc]"), flag()), 0..4);
     (nodes, adverts, endpoints, flag(), flag(), flag(), flag()).prop_map(|(nodes, adverts, endpoints, six, local, shared, ignore)| {
         let pool = json!({"metadata": {}, "spec": {"addresses": ["192.0.2.0/24", "2001:db8::/120"]}});
         let adverts = adverts.into_iter().enumerate().map(|(at, (zone, interface, selective, preferring))| {

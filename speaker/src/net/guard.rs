@@ -8,6 +8,7 @@
 //! transaction, and the kernel removes the table when that process ends, which it does when this one ends, however it
 //! ends. So nothing is left behind, even by `kill -9`. The sets are sent whole when they change.
 
+use herald_desire::Tree;
 use std::{collections::BTreeSet, fmt::Write as _, io, net::IpAddr, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -20,7 +21,7 @@ use tokio::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guarded {
     /// Every address of the cluster that is announced by layer 2, on every node.
-    pub(crate) addresses: BTreeSet<IpAddr>,
+    pub(crate) addresses: Tree<IpAddr, ()>,
     /// Names of the interfaces that addresses are announced on.
     pub(crate) interfaces: BTreeSet<String>,
 }
@@ -85,7 +86,7 @@ async fn start() -> io::Result<(Child, ChildStdin)> {
 
 /// The lines that make the sets equal to what is wanted.
 fn script(guarded: &Guarded) -> String {
-    let (vip4, vip6): (Vec<&IpAddr>, Vec<&IpAddr>) = guarded.addresses.iter().partition(|ip| ip.is_ipv4());
+    let (vip4, vip6): (Vec<&IpAddr>, Vec<&IpAddr>) = guarded.addresses.keys().partition(|ip| ip.is_ipv4());
     let mut text = String::new();
     set(&mut text, "vip4", &vip4.iter().map(ToString::to_string).collect::<Vec<_>>());
     set(&mut text, "vip6", &vip6.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn a_set_is_replaced_in_one_transaction() {
         let guarded = Guarded {
-            addresses: ["10.0.0.1", "10.0.0.2", "fd00::1"].iter().map(|ip| ip.parse().unwrap()).collect(),
+            addresses: ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|ip| (ip.parse().unwrap(), ())).into(),
             interfaces: ["eth0".to_owned()].into(),
         };
         assert_eq!(

@@ -20,6 +20,7 @@ mod moves;
 mod thread;
 
 use crate::net::flows::{Done, Fate, Flows, Off};
+use herald_desire::Tree;
 use herald_election::{Election, GainReason, LoseReason, NodeId};
 use herald_l2::InterfaceIndex;
 pub(crate) use moves::Course;
@@ -52,7 +53,7 @@ pub(crate) struct Orders {
     /// Every other node's addresses, of both families.
     pub(crate) nodes: BTreeMap<NodeId, Vec<IpAddr>>,
     /// Every address that some node should announce by layer 2.
-    pub(crate) addresses: BTreeMap<IpAddr, Address>,
+    pub(crate) addresses: Tree<IpAddr, Address>,
     /// The interfaces that this node may announce on.
     pub(crate) interfaces: BTreeMap<InterfaceIndex, herald_l2::Interface>,
     /// Hosts on the heartbeats' segment that are no nodes of ours: their answers tell a dead segment from dead peers.

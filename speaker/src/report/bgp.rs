@@ -6,11 +6,10 @@ use crate::{
 };
 use herald_bgp::{Ended, Observed, Side, State};
 use herald_crds::model::ServiceKey;
-use herald_desire::{Refusal, bgp::Wish};
+use herald_desire::{Tree, bgp::Wish};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
 /// Addresses of Services.
@@ -22,14 +21,14 @@ pub(super) struct Teller {
     /// What was said last about a peer that does not come up.
     said: BTreeMap<String, String>,
     unusable: BTreeMap<String, Unusable>,
-    wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
+    wishes: Tree<ServiceKey, Wish>,
     announced: Announced,
 }
 
 impl Teller {
     /// Learns what is wanted, and which peers cannot be talked to.
     pub(super) fn learn(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>) {
-        self.wishes = Arc::clone(&picture.bgp_wishes);
+        self.wishes = picture.bgp_wishes.clone();
         for (peer, why) in unusable.iter().filter(|(peer, why)| self.unusable.get(*peer) != Some(why)) {
             tracing::error!(peer, protocol = "bgp", error = %why, "cannot talk to the peer");
         }
@@ -39,8 +38,9 @@ impl Teller {
     /// The addresses of Services that are announced since the last call, and those that are not any more.
     pub(super) fn announced(&mut self, standings: &Standings) -> (Announced, Announced) {
         let up = |peer: &String| standings.get(peer).is_some_and(|standing| standing.state == State::Established);
-        let wishes = self.wishes.iter().filter_map(|(key, wish)| Some((key, wish.as_ref().ok()?)));
-        let now: Announced = wishes
+        let now: Announced = self
+            .wishes
+            .iter()
             .filter(|(_, wish)| wish.peers.iter().any(up))
             .flat_map(|(key, wish)| wish.ips.iter().map(move |ip| (key.clone(), *ip)))
             .collect();

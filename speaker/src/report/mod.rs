@@ -10,11 +10,12 @@ use crate::{
     bgp::{Standings, orders::Unusable},
     metrics::{Metrics, Protocol},
     net::flows::{Fate, Off},
-    pulse::{Course, News},
+    pulse::{Address, Course, News, Orders},
     source::Picture,
 };
 use events::Events;
 use herald_crds::model::{Interfaces, ServiceKey};
+use herald_desire::Tree;
 use herald_election::{Evidence, GainReason, NodeId, Observed as Election};
 use herald_l2::{Claimant, InterfaceIndex, Observed as Layer2};
 use l2_status::{Announced, Board};
@@ -31,13 +32,11 @@ pub(crate) struct Reporter {
     metrics: Arc<Metrics>,
     events: Events,
     names: BTreeMap<NodeId, String>,
-    services: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
-    interfaces: BTreeMap<IpAddr, Vec<String>>,
+    /// What was learned last.
+    picture: Picture,
+    addresses: Tree<IpAddr, Address>,
     owned: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     board: Board,
-    /// The addresses of each Service, and those of an advertisement that names no interface.
-    addresses: BTreeMap<ServiceKey, Vec<IpAddr>>,
-    everywhere: BTreeSet<IpAddr>,
     /// What was shown of each Service that is announced.
     shown: BTreeMap<ServiceKey, Announced>,
     /// What was said at the last failure of each kind, so that a lasting one is said once.
@@ -53,12 +52,10 @@ impl Reporter {
             metrics,
             events,
             names: BTreeMap::new(),
-            services: BTreeMap::new(),
-            interfaces: BTreeMap::new(),
+            picture: Picture::default(),
+            addresses: Tree::new(),
             owned: BTreeMap::new(),
             board,
-            addresses: BTreeMap::new(),
-            everywhere: BTreeSet::new(),
             shown: BTreeMap::new(),
             failures: BTreeMap::new(),
             interface_names: BTreeMap::new(),
@@ -66,33 +63,37 @@ impl Reporter {
         }
     }
 
-    /// Learns the names that news refer to.
-    pub(crate) fn learn(&mut self, picture: &Picture, orders: &crate::pulse::Orders) {
-        self.names = picture.nodes.keys().map(|name| (NodeId::of(name), name.clone())).collect();
-        self.services = picture.desired.addresses.iter().map(|(ip, address)| (*ip, address.services.clone())).collect();
-        self.interface_names =
-            orders.interfaces.iter().map(|(index, interface)| (*index, interface.name.clone())).collect();
-        self.interfaces = orders
-            .addresses
-            .iter()
-            .map(|(ip, address)| {
-                (*ip, address.interfaces.iter().filter_map(|i| self.interface_names.get(i)).cloned().collect())
-            })
-            .collect();
-        let desired = picture.desired.addresses.iter();
-        self.everywhere =
-            desired.filter(|(_, address)| address.interfaces == Interfaces::All).map(|(ip, _)| *ip).collect();
-        let wishes = picture
-            .wishes
-            .iter()
-            .filter_map(|(service, wish)| Some((service.clone(), wish.as_ref().ok()?.ips.clone())));
-        self.addresses = wishes.collect();
-        let owned: Vec<_> = self.owned.keys().copied().collect();
-        for ip in owned {
-            self.announce(ip, self.services.get(&ip).cloned().unwrap_or_default());
+    /// Learns what news refer to. Of Services and addresses it looks only at those that changed.
+    pub(crate) fn learn(&mut self, picture: &Picture, orders: &Orders) {
+        if !Arc::ptr_eq(&self.picture.nodes, &picture.nodes) {
+            self.names = picture.nodes.keys().map(|name| (NodeId::of(name), name.clone())).collect();
         }
-        let shown: Vec<_> = self.shown.keys().cloned().collect();
-        shown.iter().for_each(|service| self.show(service));
+        let names = orders.interfaces.iter().map(|(index, interface)| (*index, interface.name.clone())).collect();
+        let renamed = std::mem::replace(&mut self.interface_names, names) != self.interface_names;
+        let mut services: BTreeSet<_> = match renamed {
+            true => self.shown.keys().cloned().collect(),
+            false => BTreeSet::new(),
+        };
+        let (owned, shown) = (&self.owned, &self.shown);
+        picture.wishes.since(&self.picture.wishes, |service, _, _| {
+            if shown.contains_key(service) {
+                services.insert(service.clone());
+            }
+        });
+        orders.addresses.since(&self.addresses, |ip, _, _| {
+            services.extend(owned.get(ip).into_iter().flatten().cloned());
+        });
+        let mut ips = Vec::new();
+        picture.desired.addresses.since(&self.picture.desired.addresses, |ip, _, _| {
+            if owned.contains_key(ip) {
+                ips.push(*ip);
+            }
+        });
+        (self.picture, self.addresses) = (picture.clone(), orders.addresses.clone());
+        for ip in ips {
+            self.announce(ip, self.services(ip));
+        }
+        services.iter().for_each(|service| self.show(service));
     }
 
     /// Learns what is to be announced by BGP, and to whom.
@@ -119,8 +120,7 @@ impl Reporter {
     pub(crate) fn tell(&mut self, news: News) {
         match news {
             News::Gained { ip, epoch, reason, from, silent_for, connections } => {
-                let services = self.services.get(&ip).cloned().unwrap_or_default();
-                let interfaces = self.interfaces.get(&ip).cloned().unwrap_or_default();
+                let (services, interfaces) = (self.services(ip), self.interfaces(ip));
                 self.metrics.gained(reason.as_str(), silent_for);
                 tracing::info!(
                     %ip,
@@ -157,7 +157,7 @@ impl Reporter {
                     %ip,
                     service = list(&services),
                     node = self.node,
-                    interface = self.interfaces.get(&ip).map(|names| names.join(",")),
+                    interface = self.interfaces(ip).join(","),
                     reason = reason.as_str(),
                     to = to.map(|node| self.name(node)),
                     "address lost"
@@ -329,17 +329,28 @@ impl Reporter {
 
     /// How this node announces a Service; nothing where it does not, or on no interface.
     fn announced(&self, service: &ServiceKey) -> Option<Announced> {
-        let ips = self.addresses.get(service).map(Vec::as_slice).unwrap_or_default();
-        let owned: Vec<_> =
-            ips.iter().filter(|ip| self.owned.get(ip).is_some_and(|services| services.contains(service))).collect();
-        let everywhere = owned.iter().any(|ip| self.everywhere.contains(ip));
-        let interfaces: BTreeSet<String> =
-            owned.iter().filter_map(|ip| self.interfaces.get(ip)).flatten().cloned().collect();
+        let wish = self.picture.wishes.get(service)?.as_ref().ok()?;
+        let has = |ip: &&IpAddr| self.owned.get(ip).is_some_and(|services| services.contains(service));
+        let owned: Vec<IpAddr> = wish.ips.iter().filter(has).copied().collect();
+        let wanted = owned.iter().filter_map(|ip| self.picture.desired.addresses.get(ip));
+        let everywhere = wanted.into_iter().any(|address| address.interfaces == Interfaces::All);
+        let interfaces: BTreeSet<String> = owned.iter().flat_map(|ip| self.interfaces(*ip)).collect();
         if owned.is_empty() || interfaces.is_empty() {
             return None;
         }
-        let whole = owned.len() == ips.len();
+        let whole = owned.len() == wish.ips.len();
         Some(Announced { interfaces: if everywhere { BTreeSet::new() } else { interfaces }, whole })
+    }
+
+    /// The Services that an address is for.
+    fn services(&self, ip: IpAddr) -> BTreeSet<ServiceKey> {
+        self.picture.desired.addresses.get(&ip).map(|address| address.services.clone()).unwrap_or_default()
+    }
+
+    /// The names of this node's interfaces that an address is answered on.
+    fn interfaces(&self, ip: IpAddr) -> Vec<String> {
+        let indices = self.addresses.get(&ip).into_iter().flat_map(|address| &address.interfaces);
+        indices.filter_map(|index| self.interface_names.get(index)).cloned().collect()
     }
 
     fn name(&self, node: NodeId) -> String {

@@ -48,6 +48,7 @@ pub(super) struct Reading {
     communities: Kind,
     config: Config,
     changed: bool,
+    nodes_in_force: Arc<BTreeMap<String, NodeFacts>>,
     resolved: Arc<Resolved>,
     problems: Vec<Problem>,
 }
@@ -65,6 +66,7 @@ impl Reading {
             communities: Kind::new("Community"),
             config: Config::default(),
             changed: true,
+            nodes_in_force: Arc::default(),
             resolved: Arc::default(),
             problems: Vec::new(),
         }
@@ -113,9 +115,9 @@ impl Reading {
         Found::new(missing, &problems, &waiting)
     }
 
-    /// Every node, by name.
-    pub(super) fn nodes(&self) -> &BTreeMap<String, NodeFacts> {
-        &self.config.nodes
+    /// Every node, by name, as of the last reading.
+    pub(super) fn nodes(&self) -> &Arc<BTreeMap<String, NodeFacts>> {
+        &self.nodes_in_force
     }
 
     /// What is in force, as far as it was read.
@@ -127,6 +129,9 @@ impl Reading {
     pub(super) fn read(&mut self, metrics: &Metrics) -> bool {
         if !std::mem::take(&mut self.changed) {
             return false;
+        }
+        if *self.nodes_in_force != self.config.nodes {
+            self.nodes_in_force = Arc::new(self.config.nodes.clone());
         }
         let (mut resolved, mut problems) = resolve(&self.config);
         resolved.keep_advertisements(&self.resolved, &self.config);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::metrics::Metrics;
 use herald_crds::model::{Endpoint, Service, ServiceKey, ServiceKind};
-use herald_desire::{Refusal, View, Wish, bgp, desired};
+use herald_desire::{Book, Refusal, Tree, View, bgp};
 use herald_runtime::{
     state::Found,
     watch::{Change, Key},
@@ -45,8 +45,10 @@ pub(super) struct Snapshot {
     /// The slices of each Service.
     slices_of: BTreeMap<ServiceKey, BTreeSet<Key>>,
     changed: BTreeSet<ServiceKey>,
-    wishes: Arc<BTreeMap<ServiceKey, Result<Wish, Refusal>>>,
-    bgp_wishes: Arc<BTreeMap<ServiceKey, Result<bgp::Wish, Refusal>>>,
+    book: Book,
+    bgp_wishes: Tree<ServiceKey, bgp::Wish>,
+    bgp_refused: BTreeMap<ServiceKey, Refusal>,
+    bgp: Arc<bgp::Desired>,
 }
 
 impl Snapshot {
@@ -60,8 +62,10 @@ impl Snapshot {
             slice: BTreeMap::new(),
             slices_of: BTreeMap::new(),
             changed: BTreeSet::new(),
-            wishes: Arc::default(),
-            bgp_wishes: Arc::default(),
+            book: Book::default(),
+            bgp_wishes: Tree::new(),
+            bgp_refused: BTreeMap::new(),
+            bgp: Arc::default(),
         }
     }
 
@@ -110,21 +114,25 @@ impl Snapshot {
         if !self.reading.is_enough() || !self.services.is_listed() || !self.slices.is_listed() {
             return None;
         }
-        if self.reading.read(metrics) {
+        let read = self.reading.read(metrics);
+        if read {
             self.changed.extend(self.service.keys().cloned());
         }
-        let changed = std::mem::take(&mut self.changed);
-        if !changed.is_empty() {
-            self.look(changed);
+        let before = self.bgp_wishes.clone();
+        for key in std::mem::take(&mut self.changed) {
+            self.look(&key);
         }
         let complete = self.reading.missing().is_empty();
+        if complete && (read || self.bgp_wishes != before) {
+            self.bgp = Arc::new(bgp::desired(&self.view(), self.bgp_wishes.values()));
+        }
         Some(Picture {
-            nodes: self.reading.nodes().clone(),
-            desired: desired(&self.wishes),
-            wishes: Arc::clone(&self.wishes),
+            nodes: Arc::clone(self.reading.nodes()),
+            desired: self.book.desired().clone(),
+            wishes: self.book.wishes().clone(),
             resolved: complete.then(|| Arc::clone(self.reading.resolved())),
-            bgp_wishes: Arc::clone(&self.bgp_wishes),
-            bgp: if complete { bgp::desired(&self.view(), &self.bgp_wishes) } else { bgp::Desired::new() },
+            bgp_wishes: self.bgp_wishes.clone(),
+            bgp: Arc::clone(&self.bgp),
         })
     }
 
@@ -137,42 +145,46 @@ impl Snapshot {
         }
     }
 
-    /// Looks again at the Services that changed.
-    fn look(&mut self, changed: BTreeSet<ServiceKey>) {
-        let (mut wishes, mut bgp_wishes) = (std::mem::take(&mut self.wishes), std::mem::take(&mut self.bgp_wishes));
-        let (by_layer2, by_bgp) = (Arc::make_mut(&mut wishes), Arc::make_mut(&mut bgp_wishes));
-        for key in changed {
-            let class = self.settings.class.as_deref();
-            let service = self.service.get(&key);
-            let ours = service.filter(|service| service.kind == ServiceKind::LoadBalancer && service.handled_by(class));
-            let Some(service) = ours else {
-                by_layer2.remove(&key);
-                by_bgp.remove(&key);
-                continue;
-            };
-            let slices = self.slices_of.get(&key).into_iter().flatten().filter_map(|slice| self.slice.get(slice));
-            let endpoints: Vec<_> = slices.flat_map(|(_, endpoints)| endpoints).cloned().collect();
-            let view = self.view();
-            keep(by_layer2, &key, "layer2", herald_desire::service(&view, service, &endpoints));
-            keep(by_bgp, &key, "bgp", bgp::service(&view, service, &endpoints));
+    /// Notes what comes of a Service, and says why it is not announced if that is news.
+    fn look(&mut self, key: &ServiceKey) {
+        let class = self.settings.class.as_deref();
+        let ours = |service: &&Service| service.kind == ServiceKind::LoadBalancer && service.handled_by(class);
+        let Some(service) = self.service.get(key).filter(ours) else {
+            self.book.note(key, None);
+            self.bgp_wishes.remove(key);
+            self.bgp_refused.remove(key);
+            return;
+        };
+        let slices = self.slices_of.get(key).into_iter().flatten().filter_map(|slice| self.slice.get(slice));
+        let endpoints: Vec<_> = slices.flat_map(|(_, endpoints)| endpoints).cloned().collect();
+        let view = self.view();
+        let by_layer2 = herald_desire::service(&view, service, &endpoints);
+        let by_bgp = bgp::service(&view, service, &endpoints);
+
+        let known = self.book.wishes().get(key).and_then(|known| known.as_ref().err());
+        tell(key, "layer2", by_layer2.as_ref().err(), known);
+        self.book.note(key, Some(by_layer2));
+        tell(key, "bgp", by_bgp.as_ref().err(), self.bgp_refused.get(key));
+        match by_bgp {
+            Ok(wish) => {
+                self.bgp_refused.remove(key);
+                if self.bgp_wishes.get(key) != Some(&wish) {
+                    self.bgp_wishes.insert(key.clone(), wish);
+                }
+            }
+            Err(refusal) => {
+                self.bgp_wishes.remove(key);
+                self.bgp_refused.insert(key.clone(), refusal);
+            }
         }
-        (self.wishes, self.bgp_wishes) = (wishes, bgp_wishes);
     }
 }
 
-/// Keeps what came of a Service, and says why it is not announced if that is news.
-fn keep<T>(
-    wishes: &mut BTreeMap<ServiceKey, Result<T, Refusal>>,
-    key: &ServiceKey,
-    protocol: &'static str,
-    wish: Result<T, Refusal>,
-) {
-    if let Err(refusal) = &wish
-        && wishes.get(key).is_none_or(|known| known.as_ref().err() != Some(refusal))
-    {
-        tracing::debug!(service = %key, protocol, reason = refusal.as_str(), "not announced");
+/// Says why a Service is not announced, if that is news.
+fn tell(service: &ServiceKey, protocol: &'static str, refusal: Option<&Refusal>, known: Option<&Refusal>) {
+    if let Some(refusal) = refusal.filter(|refusal| known != Some(refusal)) {
+        tracing::debug!(%service, protocol, reason = refusal.as_str(), "not announced");
     }
-    wishes.insert(key.clone(), wish);
 }
 
 fn service_key(key: &Key) -> ServiceKey {

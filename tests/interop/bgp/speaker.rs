@@ -7,7 +7,7 @@ use std::{
 };
 
 use herald_bgp::{Ended, Observed, State};
-use herald_crds::model::{Config, Endpoint, NodeFacts, SecretFacts, Service, ServiceKey, resolve};
+use herald_crds::model::{Config, Endpoint, NodeFacts, SecretFacts, Service, resolve};
 use herald_desire::View;
 use herald_tests::wire::{Node, plan};
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -98,14 +98,14 @@ impl Objects {
         assert!(resolved.waiting.is_empty(), "{:?}", resolved.waiting);
         let view = View { resolved: &resolved, nodes: &config.nodes, me: name, ignore_exclude_label: false };
         let endpoints = [Endpoint { node: None, can_serve: true, address: None }];
-        let wish = |(service, ips): (&String, &Vec<IpAddr>)| {
+        let wish = |ips: &Vec<IpAddr>| {
             let ingress: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
             let written = json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": ingress}}});
             let written: k8s_openapi::api::core::v1::Service = from_value(written).unwrap();
-            let wish = herald_desire::bgp::service(&view, &Service::from(&written), &endpoints);
-            (ServiceKey::new("default", service), wish)
+            herald_desire::bgp::service(&view, &Service::from(&written), &endpoints).ok()
         };
-        let desired = herald_desire::bgp::desired(&view, &self.services.iter().map(wish).collect());
+        let wishes: Vec<_> = self.services.values().filter_map(wish).collect();
+        let desired = herald_desire::bgp::desired(&view, &wishes);
         let network = network(node);
         let world =
             World { node: name, facts: config.nodes.get(name), view: &network, resolved: &resolved, desired: &desired };

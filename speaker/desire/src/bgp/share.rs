@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use herald_crds::model::{BgpAdvert, Peer, ServiceKey};
+use herald_crds::model::{BgpAdvert, Peer};
 use ipnet::IpNet;
 
 use super::{Attributes, Desired, Wish, takes};
-use crate::{Refusal, View};
+use crate::View;
 
 /// Puts the wishes of all Services together. They have to come of the same view.
 ///
 /// Services on one address that are selected by different advertisements may disagree on LOCAL_PREF; the highest counts then.
-pub fn desired(view: &View<'_>, wishes: &BTreeMap<ServiceKey, Result<Wish, Refusal>>) -> Desired {
+pub fn desired<'a>(view: &View<'_>, wishes: impl IntoIterator<Item = &'a Wish>) -> Desired {
     let mut prefixes: BTreeMap<&IpNet, Vec<&BTreeSet<String>>> = BTreeMap::new();
-    for (prefix, asking) in wishes.values().flatten().flat_map(|wish| &wish.prefixes) {
+    for (prefix, asking) in wishes.into_iter().flat_map(|wish| &wish.prefixes) {
         let known = prefixes.entry(prefix).or_default();
         // Of thousands of Services in an aggregate nearly all are asked for by the same advertisements.
         if !known.contains(&asking) {

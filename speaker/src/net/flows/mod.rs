@@ -30,6 +30,7 @@ mod table;
 
 use crate::{net::realtime, pulse::News};
 use batch::{Batch, Family, Socket};
+use herald_desire::Tree;
 use nix::sys::eventfd::EventFd;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +49,7 @@ const END: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Picked {
     /// Every address of the cluster that is announced by layer 2.
-    pub(crate) addresses: BTreeSet<IpAddr>,
+    pub(crate) addresses: Tree<IpAddr, ()>,
     /// Names of the interfaces that addresses are announced on.
     pub(crate) interfaces: BTreeSet<String>,
     /// Ethernet addresses of the other nodes: what a node sends is never sent on again, which is what keeps copies from circling. One that was seen stays.
@@ -252,7 +253,7 @@ impl Writer {
         let Some(socket) = &self.ready else { return Ok(Some(Off::Refused)) };
         let mut batch = Batch::default();
         for family in Family::BOTH {
-            let addresses = picked.addresses.iter().filter(|ip| Family::of(**ip) == family);
+            let addresses = picked.addresses.keys().filter(|ip| Family::of(**ip) == family);
             batch.replace(family, "vip", addresses.map(|ip| batch::octets(*ip)));
             batch.replace(family, "lan", picked.interfaces.iter().map(|name| batch::interface(name)));
             batch.replace(family, "peers", picked.peers.iter().map(|mac| mac.to_vec()));
