@@ -44,6 +44,16 @@ pub(crate) enum Protocol {
     Bgp,
 }
 
+impl Protocol {
+    /// The word of metrics and Events.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Layer2 => "layer2",
+            Self::Bgp => "bgp",
+        }
+    }
+}
+
 /// Everything counted. One per process.
 pub(crate) struct Metrics {
     node: String,
@@ -192,10 +202,7 @@ impl Metrics {
     }
 
     fn announced_labels(&self, service: &ServiceKey, ip: IpAddr, by: Protocol) -> Announced {
-        let protocol = match by {
-            Protocol::Layer2 => "layer2",
-            Protocol::Bgp => "bgp",
-        };
+        let protocol = by.as_str();
         Announced { service: service.to_string(), protocol, node: self.node.clone(), ip: ip.to_string() }
     }
 

@@ -29,46 +29,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-const MANIFESTS: &str = "
-apiVersion: metallb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: routed, namespace: herald-system}
-spec: {addresses: [198.51.100.0/24, 2001:db8:bb::/112]}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: router, namespace: herald-system}
-type: kubernetes.io/basic-auth
-stringData: {username: unused, password: between-friends}
----
-apiVersion: metallb.io/v1beta1
-kind: BFDProfile
-metadata: {name: fast, namespace: herald-system}
-spec: {receiveInterval: 50, transmitInterval: 50}
----
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: four, namespace: herald-system}
-spec:
-  {myASN: 64512, peerASN: 64513, peerAddress: 10.66.0.1, bfdProfile: fast, passwordSecret: {name: router}}
----
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: six, namespace: herald-system}
-spec:
-  {myASN: 64512, peerASN: 64513, peerAddress: 'fd00:10:66::ff', bfdProfile: fast, passwordSecret: {name: router}}
----
-apiVersion: metallb.io/v1beta1
-kind: Community
-metadata: {name: names, namespace: herald-system}
-spec: {communities: [{name: cluster-a, value: '64512:7'}]}
----
-apiVersion: metallb.io/v1beta1
-kind: BGPAdvertisement
-metadata: {name: routed, namespace: herald-system}
-spec: {ipAddressPools: [routed], communities: [cluster-a]}
-";
-
 /// What happens to nodes and Services while a client behind the router goes on asking.
 #[test]
 fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
@@ -77,7 +37,7 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
     cluster.install_herald().unwrap();
     let router = cluster.wire().router.clone().unwrap();
     let bird = Bird::start(&router.namespace, &cluster.directory().join("bird"), &configuration()).unwrap();
-    cluster.apply(MANIFESTS).unwrap();
+    cluster.apply("config/samples/bgp.yaml").unwrap();
     cluster.apply("tests/e2e/echo.yaml").unwrap();
     cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=60s"]).unwrap();
     let ips = cluster.addresses("default", "echo", 2).unwrap();
@@ -107,6 +67,11 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
             assert_eq!(cluster.metric(node, &name).unwrap(), Some(1.0), "{name}");
         }
     }
+
+    let told = cluster
+        .kubectl(&["get", "events", "--field-selector=reason=nodeAssigned", "-o=custom-columns=:note,:message"])
+        .unwrap();
+    assert!(told.contains("announcing from node \"node1\" with protocol \"bgp\""), "{told}");
 
     // A pod that is not ready takes its node out: externalTrafficPolicy is Local.
     story.ready(2, false);

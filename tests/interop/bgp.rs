@@ -48,11 +48,14 @@ mod pulse {
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
 use herald_tests::{
     fault,
+    router::Bird,
     wire::{Wire, WireOptions},
 };
 use ipnet::IpNet;
@@ -386,6 +389,129 @@ fn a_router_that_starts_anew_gets_everything_again() {
         let router = Router::start(kind, &wire, &wire.client(), &neighbours);
         eventually("every route is there again", || router.count() == 400);
     }
+}
+
+#[test]
+fn a_restart_that_was_agreed_on_takes_no_route_away() {
+    for kind in Kind::ALL {
+        let wire = wire();
+        let neighbours = Neighbour::of(&wire, &wire.client());
+        let router = Router::start(kind, &wire, &wire.client(), &neighbours);
+        let objects = Objects::new()
+            .peers(wire.client().addresses(), &json!({"enableGracefulRestart": true}))
+            .advert("all", json!({}))
+            .service("web", &["10.66.100.1", "fd00:10:66::100:1"])
+            .service("old", &["10.66.100.2"]);
+        let mut speaker = Speaker::start(&wire.node(1));
+        speaker.order(objects.orders(&wire.node(1)));
+        eventually("the routes are there", || router.count() == 3);
+        speaker.leave("a roll-out");
+        for one in &neighbours {
+            eventually("the router has noticed", || !router.established(one));
+        }
+        assert_eq!(router.count(), 3, "{kind:?}");
+
+        // What the next process does not announce goes once it has said everything.
+        let mut speaker = Speaker::start(&wire.node(1));
+        speaker.order(objects.without_service("old").orders(&wire.node(1)));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !(router.count() == 2 && neighbours.iter().all(|one| router.established(one))) {
+            assert!(router.count() >= 2, "{kind:?} dropped routes");
+            assert!(Instant::now() < deadline, "{kind:?} has {:?}", router.routes());
+        }
+    }
+}
+
+#[test]
+fn a_full_table_of_the_peer_is_read_and_not_kept() {
+    let wire = wire();
+    let neighbours = Neighbour::of(&wire, &wire.client());
+    let files = wire.lab().dir().join("Bird");
+    let full: String = (0..100_000_u32)
+        .map(|i| format!("  route 100.{}.{}.{}/32 blackhole;\n", 64 + (i >> 16), i >> 8 & 255, i & 255))
+        .collect();
+    let text = routers::bird(&neighbours).replace("export none", "export all")
+        + &format!("protocol static {{\n  ipv4;\n{full}}}\n");
+    let bird = Bird::start(&wire.client().namespace, &files, &text).unwrap();
+    let objects = Objects::new()
+        .peers(wire.client().addresses(), &json!({}))
+        .advert("all", json!({}))
+        .service("web", &["10.66.100.1", "fd00:10:66::100:1"]);
+    let mut speaker = Speaker::start(&wire.node(1));
+    let before = resident();
+    speaker.order(objects.orders(&wire.node(1)));
+    let received = || speaker.metric("metallb_bgp_updates_total_received", wire.client().v4.into()).unwrap_or_default();
+    eventually("all of it has come", || {
+        let shown = bird.show("protocols all herald4").unwrap();
+        received() > 0.0 && shown.contains("100001 exported") | shown.contains("100000 exported")
+    });
+    eventually("the route is there", || bird.show("route for 10.66.100.1").is_ok());
+    let mut last = -1.0;
+    eventually("it is read to the end", || std::mem::replace(&mut last, received()) == received());
+    assert!(speaker.is_up("four") && speaker.ends("four").is_empty());
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 16 << 20, "the process grew by {grown} octets");
+}
+
+#[test]
+fn a_peer_that_sends_garbage_is_told_and_costs_no_other_session() {
+    let wire = wire();
+    let neighbours = Neighbour::of(&wire, &wire.client());
+    let router = Router::start(Kind::Bird, &wire, &wire.client(), &neighbours);
+    let babblers = [0_u8, 1, 2, 3];
+    for kind in babblers {
+        let at = SocketAddr::new(wire.client().v4.into(), 1790 + u16::from(kind));
+        let listen = move || -> anyhow::Result<()> {
+            let listener = TcpListener::bind(at)?;
+            for stream in listener.incoming() {
+                let mut stream = stream?;
+                let mut header = vec![0xff; 16];
+                let bytes = match kind {
+                    0 => b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+                    // A length that no message has.
+                    1 => [header, vec![0xff, 0xff, 4]].concat(),
+                    // An OPEN of version 3.
+                    2 => [header, vec![0, 29, 1, 3, 0xfc, 1, 0, 90, 1, 2, 3, 4, 0]].concat(),
+                    // A KEEPALIVE where an OPEN has to come.
+                    _ => {
+                        header.extend([0, 19, 4]);
+                        header
+                    }
+                };
+                let _ = stream.write_all(&bytes);
+                // The NOTIFICATION, until the other side closes.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+            Ok(())
+        };
+        drop(wire.client().namespace.spawn("babbler", listen).unwrap());
+    }
+    let mut speaker = Speaker::start(&wire.node(1));
+    let objects = babblers.iter().fold(
+        Objects::new()
+            .peers(wire.client().addresses(), &json!({}))
+            .advert("all", json!({}))
+            .service("web", &["10.66.100.1"]),
+        |objects, kind| {
+            let spec = json!({"peerAddress": wire.client().v4, "peerPort": 1790 + u16::from(*kind)});
+            objects.peer(&format!("babbler{kind}"), spec)
+        },
+    );
+    speaker.order(objects.orders(&wire.node(1)));
+    for kind in babblers {
+        let peer = format!("babbler{kind}");
+        eventually(&format!("{peer} is told: {}", speaker.why(&peer)), || {
+            speaker.why(&peer).starts_with("closed by us: the peer sent")
+        });
+    }
+    eventually("the others are up", || neighbours.iter().all(|one| router.established(one)) && router.count() == 1);
+    assert!(["four", "six"].iter().all(|peer| speaker.ends(peer).is_empty()));
+}
+
+/// Memory of this process, in octets.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 fn wire() -> Wire {

@@ -3,6 +3,7 @@
 //! Events are for people who read `kubectl describe`. They go through a bounded queue and are dropped when the API server is
 //! away: nothing waits for them.
 
+use crate::metrics::Protocol;
 use herald_crds::{api::reason::SpeakerReason, model::ServiceKey};
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::{
@@ -39,8 +40,8 @@ impl Events {
         Self(queue)
     }
 
-    pub(crate) fn node_assigned(&self, service: &ServiceKey, node: &str) {
-        let note = format!("announcing from node \"{node}\" with protocol \"layer2\"");
+    pub(crate) fn node_assigned(&self, service: &ServiceKey, node: &str, by: Protocol) {
+        let note = format!("announcing from node \"{node}\" with protocol \"{}\"", by.as_str());
         self.send(service, EventType::Normal, SpeakerReason::NodeAssigned, note, "Announce");
     }
 

@@ -108,8 +108,11 @@ impl Reporter {
         for (service, ip) in over {
             self.metrics.announces_no_more(&service, ip, Protocol::Bgp);
         }
-        for (service, ip) in begun {
-            self.metrics.announces(&service, ip, Protocol::Bgp);
+        for (service, ip) in &begun {
+            self.metrics.announces(service, *ip, Protocol::Bgp);
+        }
+        for service in begun.into_iter().map(|(service, _)| service).collect::<BTreeSet<_>>() {
+            self.events.node_assigned(&service, &self.node, Protocol::Bgp);
         }
     }
 
@@ -138,7 +141,7 @@ impl Reporter {
                     if interfaces.is_empty() {
                         self.events.announce_failed(service, &self.node);
                     } else {
-                        self.events.node_assigned(service, &self.node);
+                        self.events.node_assigned(service, &self.node, Protocol::Layer2);
                     }
                 }
                 if interfaces.is_empty() {

@@ -170,7 +170,8 @@ fn name(neighbour: &Neighbour) -> String {
     format!("herald{family}")
 }
 
-fn bird(neighbours: &[Neighbour]) -> String {
+/// The configuration of BIRD with these sessions.
+pub(crate) fn bird(neighbours: &[Neighbour]) -> String {
     let mut text = "router id 10.66.2.1;\nprotocol device { }\n".to_owned();
     if neighbours.iter().any(|one| one.bfd_ms.is_some()) {
         let ms = neighbours.iter().find_map(|one| one.bfd_ms).unwrap_or(300);
