@@ -11,7 +11,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Announced {
@@ -54,6 +57,9 @@ impl Protocol {
     }
 }
 
+/// Bounds of a step that should take a millisecond and takes more where many addresses move at once.
+const STEP: [f64; 12] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
 /// Everything counted. One per process.
 pub(crate) struct Metrics {
     node: String,
@@ -74,6 +80,9 @@ pub(crate) struct Metrics {
     rejected: Family<Reason, Counter>,
     ignored: Family<Reason, Counter>,
     detection: Histogram,
+    decision: Histogram,
+    announcement: Histogram,
+    owned_since: Family<Ip, Gauge>,
     late: Histogram,
     missed: Counter,
     conflicts: Family<Ip, Counter>,
@@ -104,6 +113,9 @@ impl Metrics {
             rejected: Family::default(),
             ignored: Family::default(),
             detection: Histogram::new([0.01, 0.03, 0.06, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1.0]),
+            decision: Histogram::new(STEP),
+            announcement: Histogram::new(STEP),
+            owned_since: Family::default(),
             late: Histogram::new([0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0]),
             missed: Counter::default(),
             conflicts: Family::default(),
@@ -140,6 +152,21 @@ impl Metrics {
         registry.register("herald_election_losses", "Addresses lost", m.lost.clone());
         registry.register("herald_election_heartbeats_rejected", "Datagrams refused", m.rejected.clone());
         registry.register("herald_election_detection_seconds", "Silence of an owner at take-over", m.detection.clone());
+        registry.register(
+            "herald_election_decision_seconds",
+            "From the death or the offer of an owner to the gain of its address",
+            m.decision.clone(),
+        );
+        registry.register(
+            "herald_layer2_announcement_seconds",
+            "From the gain of an address to the end of its first round of announcements",
+            m.announcement.clone(),
+        );
+        registry.register(
+            "herald_address_owned_since_seconds",
+            "When this node gained the address, in seconds since 1970",
+            m.owned_since.clone(),
+        );
         registry.register("herald_layer2_frames_ignored", "Frames not acted on", m.ignored.clone());
         registry.register("herald_layer2_conflicts", "Claims of others for owned addresses", m.conflicts.clone());
         registry.register("herald_pulse_late_seconds", "Wake-ups 5 ms and more too late", m.late.clone());
@@ -206,15 +233,31 @@ impl Metrics {
         Announced { service: service.to_string(), protocol, node: self.node.clone(), ip: ip.to_string() }
     }
 
-    pub(crate) fn gained(&self, reason: &'static str, silent_for: Option<Duration>) {
+    pub(crate) fn gained(
+        &self,
+        ip: IpAddr,
+        reason: &'static str,
+        silent_for: Option<Duration>,
+        decided: Option<Duration>,
+    ) {
         self.gained.get_or_create(&Reason { reason }).inc();
         if let Some(silent_for) = silent_for {
             self.detection.observe(silent_for.as_secs_f64());
         }
+        if let Some(decided) = decided {
+            self.decision.observe(decided.as_secs_f64());
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.owned_since.get_or_create(&label(ip)).set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     }
 
-    pub(crate) fn lost(&self, reason: &'static str) {
+    pub(crate) fn announced_first(&self, took: Duration) {
+        self.announcement.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn lost(&self, ip: IpAddr, reason: &'static str) {
         self.lost.get_or_create(&Reason { reason }).inc();
+        self.owned_since.remove(&label(ip));
     }
 
     pub(crate) fn requested(&self, ip: IpAddr) {

@@ -16,6 +16,7 @@ use herald_tests::{
     herald::PATIENCE,
 };
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::{
     net::IpAddr,
     thread::sleep,
@@ -64,6 +65,32 @@ fn field(lab: &Lab, service: &str, path: &str) -> String {
     let path = format!("jsonpath={{.items[*].{path}}}");
     let arguments = ["get", "servicel2statuses", "--namespace", HERALD, "--selector", &selector, "--output", &path];
     lab.kubectl(&arguments).unwrap()
+}
+
+/// The line in which the speaker of a node says how it came to announce an address, for this reason.
+fn story(lab: &Lab, node: usize, ip: IpAddr, reason: &str) -> Value {
+    let name = &lab.node(node).name;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let logs = lab.logs(HERALD, "speaker-").unwrap();
+        let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(&line[line.find('{')?..]).ok());
+        let told = lines.map(|line| if line["fields"].is_object() { line["fields"].clone() } else { line });
+        let mut found = told.filter(|line| {
+            line["message"] == "address announced"
+                && line["node"] == name.as_str()
+                && line["ip"] == ip.to_string()
+                && line["reason"] == reason
+        });
+        if let Some(line) = found.next_back() {
+            return line;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{name} does not say how it came to announce {ip}\n{}",
+            lab.last_words(HERALD)
+        );
+        sleep(Duration::from_millis(200));
+    }
 }
 
 fn remove(lab: &Lab, name: &str) {
@@ -120,6 +147,15 @@ fn after_a_move_there_is_one_status_and_it_names_the_heir() {
     }
     let heir = wait_for_the_owner(&lab, "moving", &ips);
     assert_ne!(heir, owner);
+    for ip in &ips {
+        let line = story(&lab, heir, *ip, "took-over");
+        assert_eq!(line["from"], lab.node(owner).name.as_str(), "{line}");
+        assert_eq!(line["service"], "default/moving", "{line}");
+        for step in ["detect_ms", "decide_ms", "announce_ms"] {
+            assert!(line[step].as_f64().is_some_and(|ms| ms >= 0.0), "{step}: {line}");
+        }
+    }
+    assert!(lab.metrics(heir).unwrap().contains(&format!("herald_address_owned_since_seconds{{ip=\"{}\"}}", ips[0])));
     cut.heal().unwrap();
     lab.wait_for_speakers().unwrap();
     assert_eq!(wait_for_the_owner(&lab, "moving", &ips), heir);

@@ -17,6 +17,7 @@
 
 pub(crate) mod bfd;
 mod moves;
+mod stopwatch;
 mod thread;
 
 use crate::net::flows::{Done, Fate, Flows, Off};
@@ -81,8 +82,12 @@ pub(crate) enum News {
         reason: GainReason,
         from: Option<NodeId>,
         silent_for: Option<Duration>,
+        /// How long ago its owner was known dead, or offered it.
+        decided: Option<Duration>,
         connections: Option<Course>,
     },
+    /// The first round of announcements of a gained address is out, so long after it was gained.
+    Announced { ip: IpAddr, took: Duration },
     /// This node no longer owns an address.
     Lost { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
     /// The election saw something.

@@ -4,6 +4,7 @@ use super::{
     Command, News, Orders,
     bfd::{Bfd, Said},
     moves::Moves,
+    stopwatch::Stopwatch,
 };
 use crate::net::{
     flows::{Fate, Flows},
@@ -13,7 +14,9 @@ use crate::net::{
     realtime,
 };
 use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent, NodeId, Observed};
-use herald_l2::{Action as L2Action, Address, Announcer, Event as L2Event, InterfaceIndex, MacAddr, Role, Wanted};
+use herald_l2::{
+    Action as L2Action, Address, Announcer, Event as L2Event, InterfaceIndex, MacAddr, Observed as Layer2, Role, Wanted,
+};
 use nix::{
     poll::{PollFd, PollFlags, ppoll},
     sys::{eventfd::EventFd, time::TimeSpec},
@@ -58,6 +61,7 @@ pub(super) struct Thread {
     /// Whether the election has handed everything over.
     left: bool,
     moves: Moves,
+    stopwatch: Stopwatch,
     flows: Flows,
     inboxes: Inboxes,
     news: tokio::sync::mpsc::Sender<News>,
@@ -99,6 +103,7 @@ impl Thread {
             bfd,
             left: false,
             moves,
+            stopwatch: Stopwatch::default(),
             flows,
             inboxes,
             news,
@@ -301,6 +306,7 @@ impl Thread {
 
     /// Carries out one of the election's decisions; says whether the announcer must hear of it.
     fn act(&mut self, action: ElectionAction, reasserted: &mut Vec<IpAddr>) -> bool {
+        let decided = self.stopwatch.see(Instant::now(), &action);
         match action {
             ElectionAction::Send { to, datagram } => {
                 if let Some((_, socket)) = &self.heartbeat {
@@ -309,7 +315,7 @@ impl Thread {
             }
             ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
                 let connections = self.moves.course(ip);
-                self.tell(News::Gained { ip, epoch, reason, from, silent_for, connections });
+                self.tell(News::Gained { ip, epoch, reason, from, silent_for, decided, connections });
                 return self.owned.insert(ip);
             }
             ElectionAction::Lose { ip, reason, to } => {
@@ -481,6 +487,11 @@ impl Thread {
                 }
                 L2Action::Report(observed) => {
                     self.tell(News::Layer2(observed));
+                    if let Layer2::Announced { ip, .. } = observed
+                        && let Some(took) = self.stopwatch.announced(Instant::now(), ip)
+                    {
+                        self.tell(News::Announced { ip, took });
+                    }
                     Ok(())
                 }
             };

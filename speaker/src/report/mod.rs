@@ -36,6 +36,8 @@ pub(crate) struct Reporter {
     picture: Picture,
     addresses: Tree<IpAddr, Address>,
     owned: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
+    /// How the addresses were gained that are not announced yet.
+    moves: BTreeMap<IpAddr, Move>,
     board: Board,
     /// What was shown of each Service that is announced.
     shown: BTreeMap<ServiceKey, Announced>,
@@ -43,6 +45,14 @@ pub(crate) struct Reporter {
     failures: BTreeMap<&'static str, String>,
     interface_names: BTreeMap<InterfaceIndex, String>,
     bgp: bgp::Teller,
+}
+
+/// How an address was gained.
+struct Move {
+    reason: GainReason,
+    from: Option<NodeId>,
+    silent_for: Option<Duration>,
+    decided: Option<Duration>,
 }
 
 impl Reporter {
@@ -55,6 +65,7 @@ impl Reporter {
             picture: Picture::default(),
             addresses: Tree::new(),
             owned: BTreeMap::new(),
+            moves: BTreeMap::new(),
             board,
             shown: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -122,9 +133,10 @@ impl Reporter {
 
     pub(crate) fn tell(&mut self, news: News) {
         match news {
-            News::Gained { ip, epoch, reason, from, silent_for, connections } => {
+            News::Gained { ip, epoch, reason, from, silent_for, decided, connections } => {
                 let (services, interfaces) = (self.services(ip), self.interfaces(ip));
-                self.metrics.gained(reason.as_str(), silent_for);
+                self.metrics.gained(ip, reason.as_str(), silent_for, decided);
+                self.moves.insert(ip, Move { reason, from, silent_for, decided });
                 tracing::info!(
                     %ip,
                     service = list(&services),
@@ -153,9 +165,25 @@ impl Reporter {
                 self.owned.entry(ip).or_default();
                 self.announce(ip, services);
             }
+            News::Announced { ip, took } => {
+                self.metrics.announced_first(took);
+                let Some(moved) = self.moves.remove(&ip) else { return };
+                tracing::info!(
+                    %ip,
+                    service = list(&self.services(ip)),
+                    node = self.node,
+                    reason = moved.reason.as_str(),
+                    from = moved.from.map(|node| self.name(node)),
+                    detect_ms = moved.silent_for.map(millis),
+                    decide_ms = moved.decided.map(millis),
+                    announce_ms = millis(took),
+                    "address announced"
+                );
+            }
             News::Lost { ip, reason, to } => {
+                self.moves.remove(&ip);
                 let services = self.owned.get(&ip).cloned().unwrap_or_default();
-                self.metrics.lost(reason.as_str());
+                self.metrics.lost(ip, reason.as_str());
                 tracing::info!(
                     %ip,
                     service = list(&services),
