@@ -118,21 +118,43 @@ fn settings() -> Settings {
 
 /// Plays a recording to a session, and returns the session and all that it reported.
 fn play(recorded: &str, size: usize) -> (Session, Vec<Observed>) {
+    let (session, observed, _) = hear(&messages(recorded).concat(), size);
+    (session, observed)
+}
+
+/// The session, what it reported, and the type of the last message that it sent.
+fn hear(stream: &[u8], size: usize) -> (Session, Vec<Observed>, Option<u8>) {
     let now = Instant::now();
     let mut session = Session::new(1);
     let mut observed = Vec::new();
     let connection = ConnectionId(1);
     session.set(now, Wanted { settings: settings(), routes: Routes::new() });
     session.handle(now, Event::Connected { connection, local: IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2)) });
-    for piece in messages(recorded).concat().chunks(size) {
+    let mut last = None;
+    for piece in stream.chunks(size) {
         session.handle(now, Event::Received { connection, bytes: piece });
         while let Some(action) = session.poll() {
-            if let Action::Report(news) = action {
-                observed.push(news);
+            match action {
+                Action::Report(news) => observed.push(news),
+                Action::Send { bytes, .. } => last = last_type(&bytes).or(last),
+                _ => {}
             }
         }
     }
-    (session, observed)
+    (session, observed, last)
+}
+
+/// The type of the last message in what was sent at once.
+fn last_type(mut bytes: &[u8]) -> Option<u8> {
+    let mut last = None;
+    while let [_, .., _] = bytes.get(..19)? {
+        last = Some(bytes[18]);
+        bytes = &bytes[usize::from(u16::from_be_bytes([bytes[16], bytes[17]]))..];
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    last
 }
 
 #[test]
@@ -172,4 +194,47 @@ fn the_text_of_a_shutdown_reaches_the_operator() {
         assert_eq!((told.code, told.subcode), (6, if name == "frr" { 9 } else { 2 }), "{name}");
         assert_eq!(told.shutdown_text().as_deref(), text, "{name}: {told}");
     }
+}
+
+#[test]
+fn a_router_that_goes_wrong_in_the_middle_is_told_so_or_costs_a_route_at_most() {
+    let streams: Vec<Vec<u8>> = ROUTERS.iter().map(|(_, recorded)| messages(recorded).concat()).collect();
+    let mut random = 7u64;
+    let mut below = |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % limit
+    };
+    let (mut stood, mut fell, mut flawed) = (0, 0, 0);
+    for _ in 0..500_000 {
+        let mut stream = streams[below(streams.len())].clone();
+        for _ in 0..=below(3) {
+            let at = below(stream.len());
+            match below(3) {
+                0 => stream[at] = below(256).try_into().unwrap(),
+                1 => stream[at] ^= 1 << below(8),
+                _ => {
+                    stream.remove(at);
+                }
+            }
+        }
+        let (session, observed, last) = hear(&stream, 1 + below(2_000));
+        let why = observed.iter().find_map(|news| match news {
+            Observed::Ended { why, .. } => Some(why),
+            _ => None,
+        });
+        flawed += session.counters().malformed_updates;
+        match why {
+            None => {
+                stood += 1;
+                assert!(session.state() >= State::OpenSent);
+            }
+            Some(Ended::PeerNotified(_)) => assert_ne!(last, Some(3), "a NOTIFICATION is not answered by one"),
+            Some(why) => {
+                fell += 1;
+                assert_eq!(last, Some(3), "{why}");
+                assert!(session.state() <= State::Connect, "{why}");
+            }
+        }
+    }
+    assert!(stood > 1_000 && fell > 1_000 && flawed > 1_000, "{stood} stood, {fell} fell, {flawed} flaws");
 }
