@@ -124,17 +124,20 @@ impl RibOut {
         self.open = None;
     }
 
-    /// Takes new terms in flight, such as another own address: all is said again in them.
+    /// Takes new terms in flight, such as another own address. What would be said otherwise in them is said again, and nothing
+    /// else: an IPv6 address that comes and goes costs no IPv4 route.
     pub fn renew(&mut self, terms: Terms) {
         let Some(open) = &mut self.open else { return };
-        if open.terms == terms {
+        let before = std::mem::replace(&mut open.terms, terms);
+        if before == terms {
             return;
         }
-        open.terms = terms;
-        open.held.values_mut().for_each(|held| *held = None);
+        for (prefix, held) in &mut open.held {
+            held.take_if(|route| !before.says_as(&terms, prefix.family(), route));
+        }
         for (prefix, route) in &self.wanted {
             open.unqueue(*prefix, Some(route));
-            open.queue_again(*prefix, route);
+            open.queue(*prefix, Some(route));
         }
     }
 

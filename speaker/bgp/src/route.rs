@@ -169,6 +169,13 @@ impl Terms {
         }
     }
 
+    /// Says whether a route is said in other terms as it is in these.
+    pub(crate) fn says_as(&self, other: &Self, family: Family, route: &Route) -> bool {
+        let apart_from_addresses = Self { local: other.local, own: other.own, ..*self };
+        apart_from_addresses == *other
+            && self.next_hop(family, route.next_hop) == other.next_hop(family, route.next_hop)
+    }
+
     /// Returns the path attributes of a route, next hop aside.
     pub fn attributes(&self, route: &Route) -> Attributes {
         let common = Attributes {

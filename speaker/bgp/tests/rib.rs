@@ -248,6 +248,22 @@ fn prefixes_fill_messages_to_the_last_octet() {
 }
 
 #[test]
+fn another_own_address_costs_the_routes_that_it_is_the_next_hop_of_and_no_other() {
+    let (mut rib, mut peer, mut terms) = (RibOut::new(), Peer::default(), terms());
+    rib.set((0..100).map(|n| (prefix(n), route(0))).collect());
+    rib.open(terms);
+    peer.drain(&mut rib, &terms.encoding);
+    terms.own.v6 = Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
+    rib.renew(terms);
+    peer.drain(&mut rib, &terms.encoding);
+    assert_eq!((peer.announced, peer.withdrawn), (150, 0), "50 of IPv6 again");
+    assert_eq!(peer.held, expected(rib.wanted(), &terms));
+    terms.own.link_local = Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+    rib.renew(terms);
+    assert!(!rib.is_pending(), "nobody's next hop");
+}
+
+#[test]
 fn what_is_new_is_announced_before_what_is_old_is_withdrawn() {
     let (mut rib, mut peer, terms) = (RibOut::new(), Peer::default(), terms());
     let aggregate = Prefix::new("10.0.0.0/24".parse().unwrap());
