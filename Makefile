@@ -29,7 +29,7 @@ bench-failover: packages control-plane ## Outages beside Keepalived's, 10 of eac
 	@cargo build --release --workspace --bins
 	@cargo bench -p herald-tests --bench failover
 
-bench-allocate: packages control-plane ## Addresses for 1,000 and 5,000 Services beside a writer that decides nothing (SIZES=1000,5000); needs root
+bench-allocate: packages control-plane metallb ## Addresses for 1,000 and 5,000 Services beside MetalLB and a writer that decides nothing (SIZES=1000,5000); needs root
 	@cargo build --release --workspace --bins
 	@cargo bench -p herald-tests --bench allocate
 	@cargo bench -p herald-allocator --bench claims

@@ -9,13 +9,15 @@
 //!   restart   the controller ends and starts: writes, and the time until a new Service has its address
 //!   pools     one is added that a Service waits for; it is deleted
 //!   deletes   200 Services are deleted and one is created
+//! then, with the real MetalLB on the same API server, what was measured with none (before the others) and at the last size
 //! ```
 //!
 //! A status is "there" when a watch shows it, for the null writer as for Herald. Creating Services costs the API server more the more there are; so that
 //! part is outside every measurement but those of single Services, and what a backlog consists of is written into etcd. Writes are the API server's own counts, of Services, Events and pools; those that
 //! the benchmark makes itself are among them. It asserts no times and fails when something does not happen at all.
 //!
-//! `SIZES=1000,5000` chooses the sizes (20000 works too), `SAMPLES=50` the number of single Services, `SPEAKERS=1` the nodes.
+//! `SIZES=1000,5000` chooses the sizes (20000 works too), `SAMPLES=50` the number of single Services, `SPEAKERS=1` the nodes, `METALLB=0` leaves MetalLB out,
+//! which needs two minutes more at 1,000 and ten at 5,000.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -43,7 +45,7 @@ use anyhow::{Context as _, Result};
 use herald_tests::capture::Capture;
 
 use crate::{
-    lab::{Lab, Sort},
+    lab::{Lab, Maker, Sort},
     table::{Results, Row, Target, millis},
 };
 
@@ -54,7 +56,7 @@ const ROUNDS: usize = 2;
 const LATE_POOL: &str = "\
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
-metadata: {name: late, namespace: herald-system}
+metadata: {name: late}
 spec:
   addresses: [10.90.0.0/24]
   autoAssign: false
@@ -69,14 +71,15 @@ fn main() -> Result<()> {
     let mut sizes: Vec<usize> =
         sizes.split(',').map(|size| size.trim().parse()).collect::<Result<_, _>>().context("SIZES holds numbers")?;
     sizes.sort_unstable();
+    let beside = setting("METALLB", 1)? != 0;
     let mut bench = Bench {
-        lab: Lab::start(setting("SPEAKERS", 1)?)?,
+        lab: Lab::start(setting("SPEAKERS", 1)?, if beside { Maker::MetalLb } else { Maker::Herald })?,
         samples: setting("SAMPLES", 50)?,
         results: Results { machine: machine()?, load_before: load()?, ..Results::default() },
         names: Vec::new(),
         next: 0,
     };
-    let outcome = bench.run(&sizes);
+    let outcome = bench.run(&sizes, beside);
     bench.results.load_after = load()?;
     // What was measured before something failed is worth showing.
     let file = bench.results.save()?;
@@ -95,7 +98,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn run(&mut self, sizes: &[usize]) -> Result<()> {
+    fn run(&mut self, sizes: &[usize], beside: bool) -> Result<()> {
+        if beside {
+            self.live(1)?;
+            self.lab.switch(Maker::Herald)?;
+        }
         self.lab.controllers(1)?;
         self.live(1)?;
         self.live(10)?;
@@ -106,11 +113,21 @@ impl Bench {
             self.pools()?;
             self.deletes()?;
         }
-        Ok(())
+        let Some(size) = sizes.last().filter(|_| beside) else { return Ok(()) };
+        self.lab.switch(Maker::MetalLb)?;
+        self.backlog(*size)?;
+        self.one_more()?;
+        self.restart()?;
+        self.pools()?;
+        self.deletes()
     }
 
     fn row(&mut self, row: Row) {
-        eprintln!("{} {}: {}: median {:.1} ms", row.services, row.what, row.of, row.quantile(0.5));
+        let maker = self.lab.maker().name();
+        // The numbers to reach are Herald's.
+        let targets = if maker == "Herald" { row.targets } else { Vec::new() };
+        let row = Row { maker, targets, ..row };
+        eprintln!("{maker} {} {}: {}: median {:.1} ms", row.services, row.what, row.of, row.quantile(0.5));
         self.results.rows.push(row);
     }
 
@@ -168,21 +185,26 @@ impl Bench {
         let more = self.fresh(size.saturating_sub(self.names.len()));
         eprintln!("storing {} Services", more.len());
         self.lab.store(more.clone(), first)?;
+        if !more.is_empty() {
+            self.lab.wait(&more, false)?;
+        }
         self.names.extend(more);
-        self.lab.wait(&self.names, false)?;
         let (mut null, mut ours, mut cpu, mut memory, mut writes) = (Vec::new(), Vec::new(), Vec::new(), None, None);
-        for _ in 0..ROUNDS {
+        let herald = self.lab.maker() == Maker::Herald;
+        for _ in 0..if herald { ROUNDS } else { 1 } {
             // Whatever has an address from before loses it.
             self.lab.controllers(0)?;
             self.lab.patch(&self.names, None)?;
             self.lab.wait(&self.names, false)?;
             thread::sleep(CALM);
-            let began = Instant::now();
-            self.lab.patch(&self.names, Some(NULL_FIRST))?;
-            null.push(millis(self.lab.wait(&self.names, true)? - began));
-            self.lab.patch(&self.names, None)?;
-            self.lab.wait(&self.names, false)?;
-            thread::sleep(CALM);
+            if herald {
+                let began = Instant::now();
+                self.lab.patch(&self.names, Some(NULL_FIRST))?;
+                null.push(millis(self.lab.wait(&self.names, true)? - began));
+                self.lab.patch(&self.names, None)?;
+                self.lab.wait(&self.names, false)?;
+                thread::sleep(CALM);
+            }
 
             let before = meter::writes(&self.lab.cluster)?;
             self.lab.controllers(1)?;
@@ -219,7 +241,9 @@ impl Bench {
         if let Some(memory) = memory {
             row.targets.push(Target::new("RSS MB", memory.peak, if services <= 5_000 { 60.0 } else { 150.0 }));
         }
-        self.row(null);
+        if herald {
+            self.row(null);
+        }
         self.row(row);
         Ok(())
     }
@@ -240,7 +264,12 @@ impl Bench {
         let writes = meter::between(&before, &meter::writes(&self.lab.cluster)?);
         let services = self.names.len();
         // The API server's own part of a creation grows with the number of Services; Herald's and its write's must not.
-        let idle = self.results.rows.iter().find(|row| row.of == ANSWERED).map_or(0.0, |row| row.quantile(0.5));
+        let idle = self
+            .results
+            .rows
+            .iter()
+            .find(|row| row.maker == "Herald" && row.of == ANSWERED)
+            .map_or(0.0, |row| row.quantile(0.5));
         let mut row = Row {
             what: "one more".to_owned(),
             services,
@@ -366,8 +395,9 @@ impl Bench {
         Ok((since(*began), since(*answered)))
     }
 
-    /// Waits until the Events of what was done before are written.
+    /// Waits until the webhooks answer and the Events of what was done before are written.
     fn settle(&self) -> Result<()> {
+        self.lab.ready()?;
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut last = meter::writes(&self.lab.cluster)?;
         loop {

@@ -3,6 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -12,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use herald_crds::IPAddressPool;
 use herald_tests::{
-    cluster::{Cluster, HERALD, Options},
+    cluster::{Cluster, HERALD, Options, repository},
     herald::ips,
 };
 use k8s_openapi::api::core::v1::Service;
@@ -39,22 +41,55 @@ const NAMESPACE: &str = "default";
 const OBJECTS: &str = "\
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
-metadata: {name: bench, namespace: herald-system}
+metadata: {name: bench}
 spec:
   addresses: [10.80.0.0/16]
 ---
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
-metadata: {name: bench, namespace: herald-system}
+metadata: {name: bench}
 spec:
   ipAddressPools: [bench]
 ";
+
+/// Whose controller and speakers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    Herald,
+    MetalLb,
+}
+
+impl Maker {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Herald => "Herald",
+            Self::MetalLb => "MetalLB",
+        }
+    }
+
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Herald => HERALD,
+            Self::MetalLb => "metallb-system",
+        }
+    }
+
+    /// How the controller's process begins to be called.
+    fn process(self) -> &'static str {
+        match self {
+            Self::Herald => "herald-contr",
+            Self::MetalLb => "metallb-contr",
+        }
+    }
+}
 
 /// What is known of each Service's status and since when.
 type Seen = Arc<Mutex<HashMap<String, (Vec<IpAddr>, Instant)>>>;
 
 pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
+    maker: Maker,
+    metallb: PathBuf,
     seen: Seen,
     watch: JoinHandle<()>,
 }
@@ -67,27 +102,69 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// One node, Herald as users install it, a pool, pods that Services can select.
-    pub(crate) fn start(nodes: u8) -> Result<Self> {
-        let cluster = Cluster::start(Options::nodes(nodes))?;
-        cluster.install_herald()?;
-        cluster.apply(OBJECTS)?;
+    /// One node, a maker's installation as users have it, a pool, pods that Services can select.
+    pub(crate) fn start(nodes: u8, maker: Maker) -> Result<Self> {
+        let built = Command::new(repository().join("tests/metallb/build")).stderr(Stdio::inherit()).output()?;
+        let metallb = PathBuf::from(String::from_utf8(built.stdout)?.trim());
+        let cluster = Cluster::start(Options { programs: vec![metallb.clone()], ..Options::nodes(nodes) })?;
         cluster.apply("tests/e2e/echo.yaml")?;
         cluster.kubectl(&["delete", "service", "echo"])?;
         cluster.kubectl(&["scale", "deployment", "echo", "--replicas=1"])?;
         cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=60s"])?;
         let seen = Seen::default();
         let watch = cluster.runtime().spawn(follow(cluster.client(), Arc::clone(&seen)));
-        Ok(Self { cluster, seen, watch })
+        let lab = Self { cluster, maker, metallb, seen, watch };
+        lab.install()?;
+        Ok(lab)
+    }
+
+    pub(crate) fn maker(&self) -> Maker {
+        self.maker
+    }
+
+    /// Replaces one maker's workloads by the other's.
+    pub(crate) fn switch(&mut self, maker: Maker) -> Result<()> {
+        let namespace = format!("--namespace={}", self.maker.namespace());
+        self.cluster.kubectl(&["delete", "deployment/controller", "daemonset/speaker", &namespace])?;
+        self.cluster.kubectl(&["delete", "validatingwebhookconfiguration", "metallb-webhook-configuration"])?;
+        self.cluster.kubectl(&["wait", "pod", "--for=delete", "--all", &namespace, "--timeout=60s"])?;
+        self.maker = maker;
+        self.install()
+    }
+
+    fn install(&self) -> Result<()> {
+        let namespace = self.maker.namespace();
+        match self.maker {
+            Maker::Herald => self.cluster.install_herald()?,
+            Maker::MetalLb => {
+                let manifest = self.metallb.join("metallb-native.yaml");
+                self.cluster.apply(manifest.to_str().context("the cache's path is text")?)?;
+                self.cluster.wait_for_pods(namespace)?;
+            }
+        }
+        let objects = OBJECTS.replace("{name: bench}", &format!("{{name: bench, namespace: {namespace}}}"));
+        let deadline = Instant::now() + PATIENCE;
+        // Webhooks are there some seconds after the pods.
+        while let Err(error) = self.cluster.apply(&objects) {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every pod of the maker says that it is ready.
+    pub(crate) fn ready(&self) -> Result<()> {
+        self.cluster.wait_for_pods(self.maker.namespace())
     }
 
     /// Runs so many controllers and waits until the others are gone.
     pub(crate) fn controllers(&self, count: usize) -> Result<()> {
-        let namespace = format!("--namespace={HERALD}");
+        let namespace = format!("--namespace={}", self.maker.namespace());
         self.cluster.kubectl(&["scale", "deployment", "controller", &namespace, &format!("--replicas={count}")])?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let running = self.cluster.pods(HERALD, "component=controller")?;
+            let running = self.cluster.pods(self.maker.namespace(), "component=controller")?;
             if running.len() == count {
                 return Ok(());
             }
@@ -103,14 +180,14 @@ impl Lab {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // The kubelet's program becomes the controller: before that it is not what is measured.
-            if let Ok(pid) = self.cluster.pod_pid(HERALD, "controller-")
+            if let Ok(pid) = self.cluster.pod_pid(self.maker.namespace(), "controller-")
                 && std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                    .is_ok_and(|name| name.starts_with("herald-contr"))
+                    .is_ok_and(|name| name.starts_with(self.maker.process()))
             {
                 return Ok(pid);
             }
             if Instant::now() > deadline {
-                bail!("no controller runs\n{}", self.cluster.last_words(HERALD));
+                bail!("no controller runs\n{}", self.cluster.last_words(self.maker.namespace()));
             }
             thread::sleep(POLL);
         }
@@ -212,7 +289,7 @@ impl Lab {
             };
             let Some(missing) = missing else { return last.context("nothing was waited for") };
             if Instant::now() > deadline {
-                bail!("{missing} has not changed in {PATIENCE:?}\n{}", self.cluster.last_words(HERALD));
+                bail!("{missing} has not changed in {PATIENCE:?}\n{}", self.cluster.last_words(self.maker.namespace()));
             }
             thread::sleep(if names.len() > 100 { POLL * 20 } else { POLL });
         }
@@ -228,7 +305,7 @@ impl Lab {
     pub(crate) fn pool(&self, manifest: &str, there: bool) -> Result<Instant> {
         let pool: IPAddressPool = serde_yaml::from_str(manifest)?;
         let name = pool.metadata.name.clone().unwrap_or_default();
-        let api: Api<IPAddressPool> = Api::namespaced(self.cluster.client(), HERALD);
+        let api: Api<IPAddressPool> = Api::namespaced(self.cluster.client(), self.maker.namespace());
         self.cluster.run(async move {
             let began = Instant::now();
             if there {

@@ -19,6 +19,8 @@ pub(crate) struct Results {
 /// One line of the table.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Row {
+    /// Whose controller it was.
+    pub(crate) maker: &'static str,
     /// What was done, on top of how many Services.
     pub(crate) what: String,
     pub(crate) services: usize,
@@ -69,6 +71,15 @@ impl Row {
 }
 
 impl Results {
+    /// What was measured of both.
+    fn pairs(&self) -> impl Iterator<Item = (&Row, &Row)> {
+        let same = |a: &Row, b: &Row| a.services == b.services && a.what == b.what && a.of == b.of;
+        self.rows.iter().filter(|row| row.maker == "Herald").filter_map(move |ours| {
+            let theirs = self.rows.iter().find(|row| row.maker == "MetalLB" && same(row, ours))?;
+            Some((ours, theirs))
+        })
+    }
+
     /// Writes the file and says where.
     pub(crate) fn save(&self) -> Result<PathBuf> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
@@ -81,10 +92,23 @@ impl Results {
         let Self { machine, load_before, load_after, rows } = self;
         let mut text = format!(
             "{machine}; load {load_before} before, {load_after} after. Compare only within one run: what else the machine does is in every number.\n\n\
-             | Services | what | ms, min / median / p99 / max (n) | controller CPU ms | RSS MB, now / peak | writes | targets |\n|---|---|---|---|---|---|---|\n"
+             | | Services | what | ms, min / median / p99 / max (n) | controller CPU ms | RSS MB, now / peak | writes | targets |\n|---|---|---|---|---|---|---|---|\n"
         );
         for row in rows {
             let _ = writeln!(text, "{}", line(row));
+        }
+        text.push_str("\n| Services | what | Herald, median ms | MetalLB, median ms | times | CPU ms, Herald / MetalLB |\n|---|---|---|---|---|---|\n");
+        for (ours, theirs) in self.pairs() {
+            let cpu = ours.cpu_ms.zip(theirs.cpu_ms).map(|(ours, theirs)| format!("{ours:.1} / {theirs:.1}"));
+            let (of, a, b) = (ours.of, ours.quantile(0.5), theirs.quantile(0.5));
+            let _ = writeln!(
+                text,
+                "| {} | {}: {of} | {a:.1} | {b:.1} | {:.1} | {} |",
+                ours.services,
+                ours.what,
+                b / a,
+                cpu.unwrap_or_default()
+            );
         }
         text
     }
@@ -107,7 +131,8 @@ fn line(row: &Row) -> String {
     let writes: Vec<String> = row.writes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let targets: Vec<String> = row.targets.iter().map(told).collect();
     format!(
-        "| {} | {}: {} | {times} | {cpu} | {memory} | {} | {} |",
+        "| {} | {} | {}: {} | {times} | {cpu} | {memory} | {} | {} |",
+        row.maker,
         row.services,
         row.what,
         row.of,
