@@ -7,10 +7,12 @@ mod metrics;
 mod net;
 mod node;
 mod orders;
+mod ports;
 mod pulse;
 mod report;
 mod run;
 mod source;
+mod succession;
 
 use herald_runtime::{flags, process};
 use std::process::ExitCode;

@@ -15,17 +15,19 @@ use crate::{
     net::{
         flows::{Flows, Picked},
         guard::{self, Guarded},
-        netlink,
+        heartbeat, netlink,
     },
     node::NodeView,
     orders::{Me, Missing, Orderer},
-    pulse::{News, Orders, Pulse, bfd::Bfd},
+    ports::Ports,
+    pulse::{Inheritance, News, Orders, Pulse, bfd::Bfd},
     report::{
         self, Reporter,
         events::Events,
         l2_status::{self, Board},
     },
     source::{self, Picture, key::Place},
+    succession::{self, Door, Peer},
 };
 use anyhow::Context;
 use herald_crds::keys;
@@ -33,7 +35,7 @@ use herald_desire::Tree;
 use herald_election::{Election, NodeId, Settings, Witness};
 use herald_l2::Announcer;
 use herald_runtime::{
-    admin::{self, Readiness},
+    admin::Readiness,
     client,
     flags::Ignored,
     signal,
@@ -44,13 +46,15 @@ use prometheus_client::registry::Registry;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    future, io,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
     time::{sleep_until, timeout},
 };
 
@@ -59,24 +63,37 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// How long BGP goes first: BIRD takes an end of BFD for a failure while the BGP session stands, however it is said, and then refuses the
 /// next session for a minute. A peer that is dead must not keep the layer-2 addresses waiting.
 const BGP_FIRST: Duration = Duration::from_millis(200);
+/// How long a speaker that is told to end waits for a successor that is already there.
+const SUCCESSOR: Duration = Duration::from_secs(3);
 /// The interface on which kube-proxy's IPVS mode puts every address.
 const IPVS: &str = "kube-ipvs0";
 /// How long `nft` may take to end.
 const GUARD_END: Duration = Duration::from_millis(500);
 
-/// Runs until SIGTERM and hands over before it returns.
+/// Runs until SIGTERM, and hands over before it returns: to the speaker that takes its place on this node, or else to other nodes.
 ///
 /// # Errors
 /// Something without which there is no speaker is missing.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let args = Arc::new(args);
     args.unused.given().iter().for_each(Ignored::warn);
     let namespace = client::own_namespace(args.namespace.clone(), keys::DEFAULT_NAMESPACE);
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&args.node_name, &mut registry));
     let bfd_metrics = metrics::bfd::Metrics::new(&mut registry);
     let bgp_metrics = metrics::bgp::Metrics::new(&mut registry);
-    let readiness = Readiness::new(&["configuration", "heartbeat key", "node address"]);
-    serve(&args, readiness.clone(), registry);
+    let readiness = Readiness::new(&["configuration", "heartbeat key", "node address", "earlier speaker"]);
+    let mut ports = Ports::new(Arc::clone(&args), readiness.clone(), registry);
+    let name = succession::name(&args.node_name, args.ml_bindport);
+    let predecessor = tokio::select! {
+        predecessor = Peer::predecessor(&name) => predecessor,
+        result = signal::shutdown() => {
+            tracing::info!(reason = result?, "ending before the start was complete");
+            return Ok(());
+        }
+    };
+    readiness.set("earlier speaker", predecessor.is_none());
+    ports.open();
 
     let client = client::connect().await.context("cannot find the API server")?;
     let (views, view) = watch::channel(None);
@@ -92,7 +109,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), pictures, found));
     let pod = args.pod_name.as_deref().and_then(|pod| state::owner(pod, args.pod_uid.as_deref()));
     let author = report::state::Speaker::new(&args.node_name, picture.clone(), Arc::clone(&metrics));
-    tokio::spawn({
+    let mut writers = JoinSet::new();
+    writers.spawn({
         let (client, namespace) = (client.clone(), namespace.clone());
         let this = Component::speaker(&args.node_name, pod.clone());
         async move { state::keep(client, &namespace, this, is_found, author).await }
@@ -128,7 +146,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (bgp, bgp_news, standings) = Bgp::new(bgp_metrics, peer_states);
     let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
     let board = Board::default();
-    tokio::spawn({
+    writers.spawn({
         let (client, node, board, metrics) =
             (client.clone(), args.node_name.clone(), board.clone(), Arc::clone(&metrics));
         async move { l2_status::keep(client, &namespace, node, pod, board, metrics).await }
@@ -149,16 +167,49 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         bgp: Some(bgp),
         standings,
         readiness,
-        reporter: Reporter::new(args.node_name, metrics, events, board),
+        reporter: Reporter::new(args.node_name.clone(), metrics, events, board),
         said: None,
         orders: None,
+        ports,
+        predecessor,
+        elder: None,
+        door: Door::new(name),
+        successor: None,
     };
-    worker.run(news, bgp_news).await?;
+    let _door = match worker.run(news, bgp_news).await? {
+        End::Left(door) => door,
+        End::Replaced { by, told } => {
+            // Statuses, the guard's table and what is carried over are the successor's, too.
+            writers.shutdown().await;
+            let _ = timeout(GUARD_END, guard).await;
+            return if told { Ok(()) } else { wait_to_end(by).await };
+        }
+    };
     // What was carried over is now the heirs' to carry. What nobody took over ends with this speaker.
     tokio::task::spawn_blocking(move || flows.end()).await?;
     // The worker's end closed the guard's channel; its table goes with it.
     let _ = timeout(GUARD_END, guard).await;
     Ok(())
+}
+
+/// With another speaker in this one's place there is nothing to do but to wait for the signal. To end by itself would be to be started again.
+async fn wait_to_end(mut by: Peer) -> anyhow::Result<()> {
+    tokio::select! {
+        result = signal::shutdown() => {
+            tracing::info!(reason = result?, "ending, another speaker has this one's place");
+            Ok(())
+        }
+        () = by.ended() => anyhow::bail!("the speaker that took this one's place has ended, starting again"),
+    }
+}
+
+/// How a speaker ends.
+enum End {
+    /// Other nodes have what it owned.
+    /// Nobody starts here before this one has ended.
+    Left(Door),
+    /// Another process on this node has; whether this one was told to end.
+    Replaced { by: Peer, told: bool },
 }
 
 /// Turns views into orders and news into reports, until the signal to end.
@@ -179,6 +230,14 @@ struct Worker {
     reporter: Reporter,
     said: Option<Missing>,
     orders: Option<Arc<Orders>>,
+    ports: Ports,
+    /// The running speaker whose place this one is to take.
+    predecessor: Option<Peer>,
+    /// The one whose place it took: as long as this is open, that one knows that this one runs.
+    elder: Option<Peer>,
+    door: Door,
+    /// Who wants to take this one's place.
+    successor: Option<Peer>,
 }
 
 impl Worker {
@@ -186,40 +245,70 @@ impl Worker {
         mut self,
         mut news: mpsc::Receiver<News>,
         mut bgp_news: mpsc::Receiver<bgp::News>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<End> {
         let mut shutdown = pin!(signal::shutdown());
+        let mut told = false;
+        let mut waiting: Option<tokio::time::Instant> = None;
         let mut leaving: Option<tokio::time::Instant> = None;
         let mut leaving_bgp = None;
+        let mut replaced = None;
         loop {
+            let settled = self.predecessor.is_none() && leaving.is_none();
             tokio::select! {
                 result = self.picture.changed() => {
                     result.context("the watches ended")?;
-                    self.renew();
+                    if let Some(orders) = self.renew() {
+                        self.order(orders).await;
+                    }
                 }
                 result = self.view.changed() => {
                     result.context("netlink ended")?;
-                    self.renew();
+                    if let Some(orders) = self.renew() {
+                        self.order(orders).await;
+                    }
                 }
                 item = news.recv() => {
                     let item = item.context("the pulse thread ended")?;
-                    let left = matches!(item, News::Left);
+                    let (left, took) = (matches!(item, News::Left), matches!(item, News::Took));
                     self.reporter.tell(item);
                     if left {
                         break;
                     }
+                    if took {
+                        self.took().await;
+                    }
                 }
                 Some(item) = bgp_news.recv() => self.reporter.tell_bgp(item),
                 Ok(()) = self.standings.changed() => self.reporter.learn_standings(&self.standings.borrow_and_update()),
-                result = &mut shutdown, if leaving.is_none() => {
-                    tracing::info!(reason = result?, "handing over");
-                    leaving = Some(tokio::time::Instant::now() + HAND_OVER);
-                    let text = format!("herald-speaker of node {} stops", self.orderer.node());
-                    if let Some(bgp) = self.bgp.take() {
-                        let mut leave = tokio::spawn(bgp.leave(text));
-                        if timeout(BGP_FIRST, &mut leave).await.is_err() {
-                            leaving_bgp = Some(leave);
+                successor = self.door.successor(), if settled && self.successor.is_none() => {
+                    self.welcome(successor).await;
+                }
+                asked = asks(&mut self.successor), if settled => match (asked, self.successor.take()) {
+                    (Ok(()), Some(successor)) => {
+                        if let Some(by) = self.make_way(successor, &mut leaving_bgp).await? {
+                            replaced = Some(by);
+                            break;
                         }
                     }
+                    (Err(error), _) => {
+                        tracing::warn!(%error, "the speaker that was to take this one's place has gone");
+                        self.ports.open();
+                        waiting = waiting.map(|_| tokio::time::Instant::now());
+                    }
+                    (Ok(()), None) => {}
+                },
+                result = &mut shutdown, if !told => {
+                    let reason = result?;
+                    told = true;
+                    let patience = if self.successor.is_some() { SUCCESSOR } else { Duration::ZERO };
+                    tracing::info!(reason, successor = self.successor.is_some(), "told to end");
+                    waiting = Some(tokio::time::Instant::now() + patience);
+                }
+                () = sleep_until(waiting.unwrap_or_else(tokio::time::Instant::now)), if waiting.is_some() => {
+                    tracing::info!("handing over");
+                    waiting = None;
+                    leaving = Some(tokio::time::Instant::now() + HAND_OVER);
+                    leaving_bgp = self.leave_bgp().await;
                     self.pulse.leave();
                 }
                 () = sleep_until(leaving.unwrap_or_else(tokio::time::Instant::now)), if leaving.is_some() => {
@@ -234,14 +323,94 @@ impl Worker {
         while let Ok(item) = bgp_news.try_recv() {
             self.reporter.tell_bgp(item);
         }
+        Ok(match replaced {
+            Some(by) => End::Replaced { by, told },
+            None => End::Left(self.door),
+        })
+    }
+
+    /// Ends the BGP sessions; what is still under way when the rest must go on, is returned.
+    async fn leave_bgp(&mut self) -> Option<JoinHandle<()>> {
+        let text = format!("herald-speaker of node {} stops", self.orderer.node());
+        let mut leave = tokio::spawn(self.bgp.take()?.leave(text));
+        timeout(BGP_FIRST, &mut leave).await.is_err().then_some(leave)
+    }
+
+    /// Gives a successor the ports, so that it is judged by its own health.
+    async fn welcome(&mut self, mut successor: Peer) {
+        self.ports.close().await;
+        match successor.welcome().await {
+            Ok(()) => self.successor = Some(successor),
+            Err(_) => self.ports.open(),
+        }
+    }
+
+    /// Leaves everything to the successor; whom to, or `None` if there is nothing that one could go on with.
+    async fn make_way(
+        &mut self,
+        mut successor: Peer,
+        leaving_bgp: &mut Option<JoinHandle<()>>,
+    ) -> anyhow::Result<Option<Peer>> {
+        *leaving_bgp = self.leave_bgp().await;
+        let Some(bequeathed) = self.pulse.bequeath().await else {
+            self.ports.open();
+            return Ok(None);
+        };
+        tracing::info!(addresses = bequeathed.testament.claims.len(), "another speaker takes this one's place");
+        successor.leave_to(bequeathed).await.context("the speaker that was to take this one's place did not")?;
+        Ok(Some(successor))
+    }
+
+    /// Passes orders on: the first ones, where there is a predecessor, by taking its place.
+    async fn order(&mut self, orders: Arc<Orders>) {
+        let Some(mut predecessor) = self.predecessor.take() else {
+            self.pulse.order(orders);
+            return;
+        };
+        self.pulse.prepare(Arc::clone(&orders));
+        let succeeded = self.succeed(&mut predecessor, &orders).await;
+        // BGP begins now that the earlier speaker has ended its sessions.
+        let renewed = self.renew();
+        let orders = renewed.unwrap_or(orders);
+        match succeeded {
+            Ok(()) => {
+                self.elder = Some(predecessor);
+                self.pulse.order(orders);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take the place of the running speaker, starting anew");
+                self.readiness.set("earlier speaker", true);
+                self.pulse.order(orders);
+            }
+        }
+    }
+
+    async fn succeed(&mut self, predecessor: &mut Peer, orders: &Arc<Orders>) -> io::Result<()> {
+        let heartbeat = heartbeat::bind(orders.heartbeat)?;
+        let (testament, following) = predecessor.take().await?;
+        self.pulse.inherit(Arc::clone(orders), Inheritance { testament, following, heartbeat });
+        match predecessor.clients().await {
+            Ok(clients) => self.pulse.learn(clients),
+            Err(error) => tracing::debug!(%error, "the earlier speaker's clients are not known"),
+        }
         Ok(())
     }
 
-    /// Makes new orders from the newest views and passes them on if they differ.
-    fn renew(&mut self) {
+    /// This speaker answers now: the earlier one may end.
+    async fn took(&mut self) {
+        if let Some(elder) = &mut self.elder
+            && let Err(error) = elder.took().await
+        {
+            tracing::debug!(%error, "the earlier speaker has ended already");
+        }
+        self.readiness.set("earlier speaker", true);
+    }
+
+    /// Makes new orders from the newest views; `None` if they are as before.
+    fn renew(&mut self) -> Option<Arc<Orders>> {
         let picture = self.picture.borrow_and_update().clone();
         let view = self.view.borrow_and_update().clone();
-        let (Some(picture), Some(view)) = (&picture, &view) else { return };
+        let (Some(picture), Some(view)) = (&picture, &view) else { return None };
         self.readiness.set("configuration", true);
         let (peers, unusable) = match &picture.resolved {
             Some(resolved) => bgp::orders::orders(&bgp::orders::World {
@@ -264,27 +433,28 @@ impl Worker {
                     tracing::error!(node = self.orderer.node(), error = %missing, "cannot take part");
                     self.said = Some(missing);
                 }
-                return;
+                return None;
             }
         };
         self.said = None;
         self.readiness.set("node address", true);
         self.reporter.learn(picture, &orders);
         self.reporter.learn_bgp(picture, unusable, &self.standings.borrow());
-        if let (Some(bgp), Some(_)) = (&mut self.bgp, &picture.resolved) {
+        if let (Some(bgp), Some(_), None) = (&mut self.bgp, &picture.resolved, &self.predecessor) {
             bgp.order(peers);
         }
         self.protect(&orders, view.interfaces.values().any(|interface| interface.name == IPVS));
-        if self.orders.as_ref() != Some(&orders) {
-            tracing::debug!(
-                addresses = orders.addresses.len(),
-                members = orders.members.len(),
-                interfaces = orders.interfaces.len(),
-                "new orders"
-            );
-            self.pulse.order(Arc::clone(&orders));
-            self.orders = Some(orders);
+        if self.orders.as_ref() == Some(&orders) {
+            return None;
         }
+        tracing::debug!(
+            addresses = orders.addresses.len(),
+            members = orders.members.len(),
+            interfaces = orders.interfaces.len(),
+            "new orders"
+        );
+        self.orders = Some(Arc::clone(&orders));
+        Some(orders)
     }
 
     /// Has the kernel protect what may be announced here: the loop guard, and what keeps connections.
@@ -312,24 +482,12 @@ impl Worker {
     }
 }
 
-/// Serves health and metrics beside everything else. A port that is taken is said and costs only that endpoint.
-fn serve(args: &Args, readiness: Readiness, registry: Registry) {
-    let health = SocketAddr::from((Ipv4Addr::LOCALHOST, args.health_probe_port));
-    tokio::spawn(async move {
-        if let Err(error) = admin::serve_health(health, readiness).await {
-            tracing::error!(%error, address = %health, "cannot serve health; choose another --health-probe-port");
-        }
-    });
-    if args.port == 0 {
-        return;
+/// Waits until a successor, where there is one, wants to take over.
+async fn asks(successor: &mut Option<Peer>) -> io::Result<()> {
+    match successor {
+        Some(successor) => successor.asks().await,
+        None => future::pending().await,
     }
-    let metrics = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.port));
-    let certificates = args.metrics.certificates(args.tls_min_version);
-    tokio::spawn(async move {
-        if let Err(error) = admin::serve_metrics(metrics, certificates, registry).await {
-            tracing::error!(error = format!("{error:#}"), address = %metrics, "cannot serve metrics; choose another --port");
-        }
-    });
 }
 
 /// Larger at every start: milliseconds since 1970.

@@ -35,8 +35,10 @@ fn addresses(lab: &Lab) -> [IpAddr; 2] {
 /// What the speakers wrote about owning, for the message of a failed test.
 fn story(lab: &Lab) -> String {
     let text = lab.logs(HERALD, "speaker-").unwrap_or_default();
-    let mut lines: Vec<_> =
-        text.lines().filter(|line| line.contains("address ") || line.contains("speaker ")).collect();
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| ["address ", "speaker ", "ending", "told"].iter().any(|word| line.contains(word)))
+        .collect();
     lines.sort_unstable();
     lines.split_off(lines.len().saturating_sub(60)).join("\n")
 }
@@ -168,7 +170,7 @@ fn a_speaker_that_ends_hands_over_first() {
         assert_eq!(lab.owner(ip).unwrap(), heir);
         let (probe, asked) = (probe.stop().unwrap(), asked.stop().unwrap());
         assert_eq!(probe.lost(), 0, "of {} probes", probe.sent());
-        assert_eq!(asked.lost(), 0, "of {} questions who has {ip}", asked.sent());
+        assert_eq!(asked.lost(), 0, "of {} questions who has {ip}: {:?}\n{}", asked.sent(), asked.gaps(), story(&lab));
     }
 }
 

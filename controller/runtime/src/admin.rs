@@ -86,9 +86,9 @@ impl MetricsArgs {
 pub async fn serve_metrics(
     address: SocketAddr,
     certificates: Option<Certificates>,
-    registry: Registry,
+    registry: impl Into<Arc<Registry>>,
 ) -> anyhow::Result<()> {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
+    let router = Router::new().route("/metrics", get(metrics)).with_state(registry.into());
     let Some(Certificates { directory, oldest }) = certificates else {
         return Ok(axum::serve(TcpListener::bind(address).await?, router).await?);
     };

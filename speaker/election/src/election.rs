@@ -19,6 +19,7 @@ use crate::node::{NodeId, short_hash};
 use crate::owner::{Hold, Slot};
 use crate::phase::Suspension;
 use crate::prepare::Preparation;
+use crate::succession::Testament;
 use crate::timing::Timing;
 use crate::vocabulary::{Action, Event, Link, LoseReason, Observed, Phase, Settings, Wanted};
 use crate::watch::{Roster, Sighting};
@@ -41,6 +42,14 @@ pub struct Election {
     pub(crate) phase: Phase,
     /// After a stall: claim nothing before this.
     pub(crate) grace_until: Instant,
+    /// What an earlier process left, until it is known what is wanted.
+    pub(crate) inheritance: Option<Testament>,
+    /// This process goes on where an earlier one ended.
+    pub(crate) resumes: bool,
+    /// Until then a majority that is not heard yet is not one that is gone.
+    pub(crate) settled_at: Instant,
+    /// Whom the earlier process heard: this one should, too, before that.
+    pub(crate) expected: BTreeSet<NodeId>,
 
     // Who lives.
     pub(crate) members: BTreeMap<NodeId, Member>,
@@ -113,6 +122,10 @@ impl Election {
             left: false,
             phase: Phase::Learning,
             grace_until: now,
+            inheritance: None,
+            resumes: false,
+            settled_at: now,
+            expected: BTreeSet::new(),
             members: BTreeMap::new(),
             added: 0,
             roster: Roster::default(),
@@ -143,6 +156,7 @@ impl Election {
         let Some(now) = self.wake(now) else { return };
         self.set_members(now, &wanted);
         self.set_addresses(wanted);
+        self.accept_inheritance(now);
         self.think(now);
     }
 
@@ -155,6 +169,7 @@ impl Election {
             Event::Link(link) => self.set_link(now, link),
             Event::Neighbour => self.neighbour = Some(Sighting::next(self.neighbour, now, self.timing().alone())),
             Event::Refused { by } => self.refused(now, by),
+            Event::Inherit(testament) => self.inherit(testament),
             Event::Prepared(ips) => self.prepared(ips),
             Event::Leave => self.leave(now),
         }
@@ -169,7 +184,7 @@ impl Election {
     /// When to call `handle` with [`Event::Tick`]; `None` once it has left.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.filter(|_| !self.left)
     }
 
     /// This node.

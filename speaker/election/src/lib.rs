@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   set(now, Wanted)         members, addresses, candidates --.
-//!   handle(now, Event)       tick, datagram, link, neighbour --+--> Election --> poll() Prepare, Gain, Lose, Suspend, Resume, Reassert, Send, Report
+//!   handle(now, Event)       tick, datagram, link, neighbour --+--> Election --> poll() Prepare, Gain, Lose, Keep, Suspend, Resume, Reassert, Send, Report
 //!   deadline()               when to tick next <---------------'
 //! ```
 //!
@@ -36,6 +36,9 @@
 //! one that never heard of the dead one (seed 3866 of the storms). *`while_a_majoritys_claim_lives_no_lower_epoch_and_no_minority_is_accepted`,
 //! `a_claim_is_above_all_that_its_claimant_has_seen`.*
 //!
+//! **Updates.** A process that takes the place of another on the same node goes on under the same claims, and nothing moves. *`succession.rs`, here and among the
+//! tests.*
+//!
 //! **Speed.** A silent death is noticed within `T_dead` and two heartbeats. *`a_silent_owner_is_replaced_within_t_dead_and_two_heartbeats`.* A killed process, whose
 //! kernel refuses heartbeats, within a heartbeat and a half; forged refusals move nothing (refusal.rs). *`refusals.rs`.*
 //!
@@ -60,6 +63,7 @@ mod prepare;
 mod receive;
 mod refusal;
 mod send;
+mod succession;
 mod timing;
 mod vocabulary;
 mod watch;
@@ -68,6 +72,7 @@ mod wire;
 pub use election::{Election, MemberView, OwnerView};
 pub use member::Health;
 pub use node::NodeId;
+pub use succession::{Bequest, Testament};
 pub use timing::{Timing, UnsafeTiming};
 pub use vocabulary::{
     Action, Address, Drop, Event, Evidence, Foresight, GainReason, Link, LoseReason, Observed, Phase, Settings, Wanted,

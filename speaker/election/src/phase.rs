@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::election::Election;
 use crate::member::Urge;
+use crate::node::NodeId;
 use crate::vocabulary::{Action, Link, LoseReason, Observed, Phase, Witness};
 
 /// Silence after a stall.
@@ -137,6 +138,10 @@ impl Election {
     }
 
     fn is_proven(&self, now: Instant, suspension: Suspension) -> bool {
+        let missing = |node: &NodeId| self.members.get(node).is_some_and(|member| !member.is_heard(now));
+        if now < self.settled_at && self.expected.iter().any(missing) {
+            return false;
+        }
         let mut heard = self.members.values().filter(|member| member.is_heard(now)).peekable();
         if heard.peek().is_some() {
             return heard.all(|member| {

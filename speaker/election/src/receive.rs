@@ -38,7 +38,7 @@ impl Election {
         }
         let opened = member.open(&self.settings.key, me, &header, bytes)?;
         if opened.restarted {
-            self.earlier_life_ended(now, node);
+            self.earlier_life_ended(now, node, &header);
         }
         self.hear(now, node, &header);
         match opened.message {
@@ -52,8 +52,13 @@ impl Election {
         Ok(())
     }
 
-    fn earlier_life_ended(&mut self, now: Instant, node: NodeId) {
+    fn earlier_life_ended(&mut self, now: Instant, node: NodeId, header: &Header) {
         let Some(member) = self.members.get_mut(&node) else { return };
+        if header.flags.has(Flags::RESUMES) && member.counts() {
+            member.report = None;
+            self.report(Observed::MemberResumed { node, incarnation: header.incarnation });
+            return;
+        }
         let (silent_for, alive) = (member.age(now), member.counts());
         (member.health, member.report, member.digest) = (Health::Down, None, 0);
         // It was right to say that nobody listened.

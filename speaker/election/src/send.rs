@@ -182,6 +182,9 @@ impl Election {
         if self.leaving_until.is_some() {
             all = all.with(Flags::LEAVING);
         }
+        if self.resumes {
+            all = all.with(Flags::RESUMES);
+        }
         let tx_us = now.saturating_duration_since(self.started).as_micros();
         let stamp = Stamp {
             key_id: self.settings.key.id(),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::node::NodeId;
+use crate::succession::Testament;
 use crate::timing::Timing;
 use crate::wire::Key;
 
@@ -84,6 +85,8 @@ pub enum Event<'a> {
     },
     /// What [`Action::Prepare`] asked for is in force for these addresses.
     Prepared(&'a [IpAddr]),
+    /// This process takes the place of an earlier one on this node. To be delivered before anything is set; later it is ignored.
+    Inherit(&'a Testament),
     /// This speaker is about to stop: hand everything over, then say [`Action::Left`].
     Leave,
 }
@@ -135,6 +138,14 @@ pub enum Action {
         from: Option<NodeId>,
         /// After a silent death: how long the old owner had not been heard when this node took over.
         silent_for: Option<Duration>,
+    },
+    /// This node owns the address since an earlier process of it, see [`Event::Inherit`]: answer for it and announce it, but after [`Action::Suspend`], which follows,
+    /// not before [`Action::Resume`].
+    Keep {
+        /// The address.
+        ip: IpAddr,
+        /// The number of the claim.
+        epoch: u64,
     },
     /// This node no longer owns the address: be silent about it from this instant.
     Lose {
@@ -240,6 +251,13 @@ pub enum Observed {
     Phase(Phase),
     /// A member is heard.
     MemberUp {
+        /// Who.
+        node: NodeId,
+        /// Which start of it.
+        incarnation: u64,
+    },
+    /// A member's process was replaced by another one, which goes on with what it owned.
+    MemberResumed {
         /// Who.
         node: NodeId,
         /// Which start of it.

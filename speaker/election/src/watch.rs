@@ -58,6 +58,10 @@ impl Roster {
         self.met = true;
     }
 
+    pub(crate) fn nodes(&self) -> &BTreeSet<NodeId> {
+        &self.nodes
+    }
+
     pub(crate) fn remove(&mut self, node: NodeId) {
         self.nodes.remove(&node);
     }
@@ -222,6 +226,9 @@ impl Election {
                 self.roster.remove(node);
             }
         }
+        if side != Side::Majority && now < self.settled_at {
+            return;
+        }
         let half_since = (side == Side::Half).then(|| self.roster.half_since.unwrap_or(now));
         self.roster.half_since = half_since;
         if side != Side::Majority {
@@ -317,7 +324,9 @@ impl Election {
         let Some(member) = self.members.get_mut(&node) else { return };
         let incarnation = member.incarnation().unwrap_or_default();
         member.hurry(now, &self.settings.timing);
-        member.urge = member.urge.max(Urge::Answer);
+        // A node that has to prove itself asks for the proof.
+        let urge = if self.suspended.is_some() { Urge::Probe } else { Urge::Answer };
+        member.urge = member.urge.max(urge);
         if self.mine.len() > 0 {
             member.resend = Some((crate::wire::Vip(0), now));
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
-use crate::clients::{Clients, RoundId};
+use crate::clients::{Clients, Heard, RoundId};
 use crate::wire::ndp::solicited_node;
 use crate::{Address, Client, Drop, InterfaceIndex, MacAddr, Observed, Role, Settings, Wanted};
 
@@ -24,6 +24,15 @@ use port::Port;
 pub enum Event<'a> {
     /// Time passed.
     Tick,
+    /// Somebody else saw this client ask for the address.
+    Known {
+        /// The address.
+        ip: IpAddr,
+        /// Where.
+        interface: InterfaceIndex,
+        /// The client.
+        client: Client,
+    },
     /// A frame came in. The shell's filter should let ARP (requests and replies) and ICMPv6 types 135 and 136 pass.
     Frame {
         /// Where.
@@ -150,6 +159,11 @@ impl Announcer {
         self.advance(now);
         match event {
             Event::Tick => {}
+            Event::Known { ip, interface, client } => {
+                if role_on(&self.addresses, ip, interface).is_some() && client.mac.is_unicast() {
+                    self.clients.learn(now, ip, interface, client, Heard::Asking);
+                }
+            }
             Event::Frame { interface, received, bytes } => self.receive(now, interface, received, bytes),
         }
     }

@@ -16,7 +16,8 @@ use std::{
 /// DSCP CS6 (network control), so that a queue full of user traffic does not delay heartbeats.
 const TRAFFIC_CLASS: u32 = 0xc0;
 
-/// Binds the node's own address, so that peers see heartbeats come from it.
+/// Binds the node's own address, so that peers see heartbeats come from it. A process that takes the place of another one binds before that one closes, so that
+/// no peer is told that nobody listens.
 ///
 /// # Errors
 /// The address is not (yet) on an interface, or the port is taken.
@@ -31,6 +32,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
         SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
     };
+    socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

@@ -22,19 +22,19 @@ mod thread;
 
 use crate::net::flows::{Done, Fate, Flows, Off};
 use herald_desire::Tree;
-use herald_election::{Election, GainReason, LoseReason, NodeId};
-use herald_l2::InterfaceIndex;
-pub(crate) use moves::Course;
+use herald_election::{Election, GainReason, LoseReason, NodeId, Testament};
+use herald_l2::{Client, InterfaceIndex};
+pub(crate) use moves::{Course, Following};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{Arc, mpsc},
     thread::Builder,
     time::Duration,
 };
-use tokio::sync::mpsc as news;
+use tokio::sync::{mpsc as news, oneshot};
 
 /// News that may wait for the reporter: a second of the busiest minute. What does not fit is counted and said with the next news
 /// that fits.
@@ -88,6 +88,10 @@ pub(crate) enum News {
     },
     /// The first round of announcements of a gained address is out, so long after it was gained.
     Announced { ip: IpAddr, took: Duration },
+    /// This node still owns an address, by another process than before.
+    Kept { ip: IpAddr, epoch: u64 },
+    /// This process has taken the place of the earlier one, which may fall silent.
+    Took,
     /// This node no longer owns an address.
     Lost { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
     /// The election saw something.
@@ -110,8 +114,29 @@ pub(crate) enum News {
     Left,
 }
 
+/// What one process leaves to the next on the same node.
+#[derive(Debug)]
+pub(crate) struct Bequeathed {
+    pub(crate) testament: Testament,
+    pub(crate) following: Vec<Following>,
+    pub(crate) clients: Vec<(IpAddr, InterfaceIndex, Client)>,
+}
+
+/// What a process takes over from the earlier one.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    pub(crate) testament: Testament,
+    pub(crate) following: Vec<Following>,
+    /// Bound before the earlier process closed its own.
+    pub(crate) heartbeat: UdpSocket,
+}
+
 enum Command {
     Orders(Arc<Orders>),
+    Prepare(Arc<Orders>),
+    Inherit(Arc<Orders>, Inheritance),
+    Learn(Vec<(IpAddr, InterfaceIndex, Client)>),
+    Bequeath(oneshot::Sender<Option<Bequeathed>>),
     Leave,
 }
 
@@ -148,6 +173,28 @@ impl Pulse {
     /// Replaces what is wanted.
     pub(crate) fn order(&self, orders: Arc<Orders>) {
         self.send(Command::Orders(orders));
+    }
+
+    /// Opens the sockets that these orders need, and does nothing else.
+    pub(crate) fn prepare(&self, orders: Arc<Orders>) {
+        self.send(Command::Prepare(orders));
+    }
+
+    /// Takes over from the earlier process; instead of the first [`order`](Self::order). [`News::Took`] follows.
+    pub(crate) fn inherit(&self, orders: Arc<Orders>, inheritance: Inheritance) {
+        self.send(Command::Inherit(orders, inheritance));
+    }
+
+    /// Learns who asked an earlier process.
+    pub(crate) fn learn(&self, clients: Vec<(IpAddr, InterfaceIndex, Client)>) {
+        self.send(Command::Learn(clients));
+    }
+
+    /// Ends the election and says what another process should go on with. Questions are answered for a moment longer. `None` where there is nothing to go on with.
+    pub(crate) async fn bequeath(&self) -> Option<Bequeathed> {
+        let (reply, bequeathed) = oneshot::channel();
+        self.send(Command::Bequeath(reply));
+        bequeathed.await.ok().flatten()
     }
 
     /// Asks to hand everything over; [`News::Left`] follows.

@@ -14,6 +14,7 @@
 
 use crate::net::flows::Fate;
 use herald_election::{Foresight, GainReason, NodeId};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -81,6 +82,16 @@ struct Moved {
     node: IpAddr,
     course: Course,
     until: Instant,
+}
+
+/// What becomes of the connections of one address, on its way to another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Following {
+    ip: IpAddr,
+    from: u64,
+    node: IpAddr,
+    reset: bool,
+    left: Duration,
 }
 
 /// What is done about an address's connections.
@@ -200,6 +211,29 @@ impl Moves {
 
     fn forget(&mut self, ip: IpAddr) -> Option<Fate> {
         self.moved.remove(&ip)?.fate().map(|_| Fate::Forget)
+    }
+
+    /// What goes on when another process takes this one's place.
+    pub(super) fn following(&self, now: Instant) -> Vec<Following> {
+        let following = |(ip, moved): (&IpAddr, &Moved)| {
+            let reset = match moved.course {
+                Course::Asking(_) => return None,
+                Course::Chained => false,
+                Course::Reset => true,
+            };
+            let left = moved.until.saturating_duration_since(now);
+            Some(Following { ip: *ip, from: moved.from.0, node: moved.node, reset, left })
+        };
+        self.moved.iter().filter_map(following).collect()
+    }
+
+    /// Goes on with it. The kernel does what it was told already.
+    pub(super) fn follow(&mut self, now: Instant, following: Vec<Following>) {
+        for Following { ip, from, node, reset, left } in following {
+            let course = if reset { Course::Reset } else { Course::Chained };
+            let until = now + left.min(self.lasts(course));
+            self.moved.insert(ip, Moved { from: NodeId(from), node, course, until });
+        }
     }
 
     const fn lasts(&self, course: Course) -> Duration {

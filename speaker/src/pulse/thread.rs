@@ -1,5 +1,7 @@
 //! The thread's loop.
 
+mod succession;
+
 use super::{
     Command, News, Orders,
     bfd::{Bfd, Said},
@@ -13,7 +15,7 @@ use crate::net::{
     packet::{Neighbour, PacketSocket},
     realtime,
 };
-use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent, NodeId, Observed};
+use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent, LoseReason, NodeId, Observed};
 use herald_l2::{
     Action as L2Action, Address, Announcer, Event as L2Event, InterfaceIndex, MacAddr, Observed as Layer2, Role, Wanted,
 };
@@ -68,6 +70,10 @@ pub(super) struct Thread {
     /// News that did not fit since the last that did.
     missed: Cell<u64>,
     orders: Option<Arc<Orders>>,
+    /// Since when the earlier process is yet to be told that it may end.
+    inheriting: Option<Instant>,
+    /// Another process has this one's place: until when this one still answers.
+    replaced: Option<Instant>,
     owned: BTreeSet<IpAddr>,
     suspended: bool,
     changed: bool,
@@ -109,6 +115,8 @@ impl Thread {
             news,
             missed: Cell::new(0),
             orders: None,
+            inheriting: None,
+            replaced: None,
             owned: BTreeSet::new(),
             suspended: false,
             changed: false,
@@ -138,6 +146,7 @@ impl Thread {
             if complaints {
                 self.take_refusals(now);
             }
+            self.fall_silent(now);
             self.take_ready(now);
             self.election.handle(now, ElectionEvent::Tick);
             self.settle(now);
@@ -152,8 +161,13 @@ impl Thread {
     /// Waits for a message, a command or the next deadline. Says whether the heartbeat socket has errors to tell of.
     fn sleep(&mut self) -> bool {
         let before = Instant::now();
-        let deadlines =
-            [self.election.deadline(), self.announcer.deadline(), self.bfd.deadline(), self.moves.deadline()];
+        let deadlines = [
+            self.election.deadline(),
+            self.announcer.deadline(),
+            self.bfd.deadline(),
+            self.moves.deadline(),
+            self.replaced,
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(IDLE, |deadline| deadline.saturating_duration_since(before)).min(IDLE);
         let descriptors = std::iter::once(self.inboxes.wake.as_fd())
@@ -182,6 +196,17 @@ impl Thread {
         loop {
             match self.inboxes.commands.try_recv() {
                 Ok(Command::Orders(orders)) => newest = Some(orders),
+                Ok(Command::Prepare(orders)) => self.open(&orders),
+                Ok(Command::Inherit(orders, inheritance)) => self.inherit(now, orders, inheritance),
+                Ok(Command::Learn(clients)) => {
+                    for (ip, interface, client) in clients {
+                        self.announcer.handle(now, L2Event::Known { ip, interface, client });
+                    }
+                }
+                Ok(Command::Bequeath(reply)) => {
+                    // Whoever asked and is gone again finds the addresses with other nodes.
+                    let _ = reply.send(self.bequeath(now));
+                }
                 Ok(Command::Leave) => {
                     self.election.handle(now, ElectionEvent::Leave);
                     self.bfd.leave(now);
@@ -282,6 +307,11 @@ impl Thread {
                 self.see_to_connections(now, action);
             }
             self.decide(now);
+            if actions.iter().any(hands_over) {
+                // Who asked before the heir had it would have no answer from either.
+                self.take_frames(now, &mut [0; 2048]);
+                self.transmit();
+            }
             for action in actions {
                 moved |= self.act(action, &mut reasserted);
             }
@@ -302,6 +332,7 @@ impl Thread {
         if moved {
             self.announce(now);
         }
+        self.confirm_succession(now);
     }
 
     /// Carries out one of the election's decisions; says whether the announcer must hear of it.
@@ -316,6 +347,10 @@ impl Thread {
             ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
                 let connections = self.moves.course(ip);
                 self.tell(News::Gained { ip, epoch, reason, from, silent_for, decided, connections });
+                return self.owned.insert(ip);
+            }
+            ElectionAction::Keep { ip, epoch } => {
+                self.tell(News::Kept { ip, epoch });
                 return self.owned.insert(ip);
             }
             ElectionAction::Lose { ip, reason, to } => {
@@ -520,6 +555,11 @@ impl Thread {
             self.missed.set(self.missed.get() + 1);
         }
     }
+}
+
+/// Whether another node has just taken what this one offered.
+const fn hands_over(action: &ElectionAction) -> bool {
+    matches!(action, ElectionAction::Lose { reason: LoseReason::HandedOver, .. })
 }
 
 /// Whether a frame shows that the segment of the heartbeats is alive: it comes from a host there that is no node of ours.

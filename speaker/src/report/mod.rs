@@ -196,6 +196,13 @@ impl Reporter {
                 self.announce(ip, BTreeSet::new());
                 self.owned.remove(&ip);
             }
+            News::Kept { ip, epoch } => {
+                let services = self.services(ip);
+                tracing::info!(%ip, service = list(&services), node = self.node, epoch, "address kept");
+                self.owned.entry(ip).or_default();
+                self.announce(ip, services);
+            }
+            News::Took => tracing::info!(node = self.node, "took the place of the earlier speaker"),
             News::Election(observed) => self.election(observed),
             News::Layer2(observed) => self.layer2(observed),
             News::Bfd(observed) => bfd::tell(observed),
@@ -242,6 +249,7 @@ impl Reporter {
                 self.board.hear(self.name(node), true);
                 tracing::info!(peer = self.name(node), "speaker heard");
             }
+            Election::MemberResumed { node, .. } => tracing::info!(peer = self.name(node), "speaker replaced"),
             Election::MemberSuspected { node, silent_for } => {
                 tracing::debug!(peer = self.name(node), silent_ms = millis(silent_for), "speaker silent");
             }

@@ -18,6 +18,9 @@ impl Flags {
     /// Please answer at once.
     pub(crate) const PROBE: Self = Self(8);
 
+    /// Goes on with what its earlier life owned.
+    pub(crate) const RESUMES: Self = Self(16);
+
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
     }

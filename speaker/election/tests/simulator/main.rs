@@ -2,7 +2,7 @@
 //!
 //! `world` is the machine room (clock, wires, faults, oracles), `faults` the rows of the fault matrix, `prepare` shells that are slow to make ready, `refusals` killed processes and forged
 //! signs of them, `storms` random faults by the
-//! hundred, `drops` one datagram per reason of refusal. `HERALD_SEEDS=10000` makes the storms as many.
+//! hundred, `succession` processes that take each other's place, `drops` one datagram per reason of refusal. `HERALD_SEEDS=10000` makes the storms as many.
 
 mod drops;
 mod faults;
@@ -11,4 +11,5 @@ mod planned;
 mod prepare;
 mod refusals;
 mod storms;
+mod succession;
 mod world;

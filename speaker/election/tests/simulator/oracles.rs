@@ -12,7 +12,8 @@ impl World {
     /// Whether the node would answer an ARP request now.
     pub(crate) fn answers(&self, index: usize, ip: IpAddr) -> bool {
         let node = &self.nodes[index];
-        node.carrier && !node.frozen && !node.suspended && node.owned.contains_key(&ip)
+        let owned = !node.frozen && !node.suspended && node.owned.contains_key(&ip);
+        node.carrier && (owned || self.now < node.legacy.0 && node.legacy.1.contains(&ip))
     }
 
     pub(crate) fn answerers(&self, ip: IpAddr) -> Vec<usize> {

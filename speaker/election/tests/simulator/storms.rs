@@ -48,7 +48,7 @@ fn after_any_storm_there_is_one_owner_and_then_nothing_moves() {
 pub(crate) fn fault(world: &mut World) {
     let index = world.dice.below(world.nodes.len() as u64) as usize;
     let other = world.dice.below(world.nodes.len() as u64) as usize;
-    match world.dice.below(11) {
+    match world.dice.below(12) {
         0 => world.crash(index),
         1 if world.nodes[index].election.is_none() => world.start(index),
         1 | 2 => {
@@ -78,6 +78,10 @@ pub(crate) fn fault(world: &mut World) {
         }
         8 => world.every_wire(|wire| (wire.loss, wire.burst) = (0.15, (0.02, 0.3))),
         9 => world.every_wire(|wire| (wire.jitter, wire.duplicate) = (ms(30), 0.1)),
+        10 => {
+            let takes = ms(world.dice.below(200));
+            world.succeed(index, takes);
+        }
         _ => world.heal(),
     }
 }

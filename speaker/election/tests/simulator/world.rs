@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use herald_election::{
-    Action, Address, Election, Event, Foresight, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings, Timing,
-    Wanted, Witness,
+    Action, Address, Election, Event, Foresight, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings,
+    Testament, Timing, Wanted, Witness,
 };
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -75,6 +75,8 @@ pub(crate) struct Node {
     /// How long its shell takes at most to make ready; `None` = it never says so.
     pub(crate) shell: Option<Duration>,
     pub(crate) suspended: bool,
+    /// Until when an earlier process of it still answers, and for what.
+    pub(crate) legacy: (Duration, BTreeSet<IpAddr>),
     pub(crate) members: BTreeSet<usize>,
 }
 
@@ -85,6 +87,7 @@ pub(crate) enum News {
     Withdraw { ip: IpAddr },
     Gain { ip: IpAddr, reason: GainReason, from: Option<NodeId>, silent_for: Option<Duration> },
     Lose { ip: IpAddr, reason: LoseReason, to: Option<NodeId> },
+    Keep,
     Reassert { ip: IpAddr },
     Suspend,
     Resume,
@@ -168,6 +171,7 @@ impl World {
             prepared: BTreeMap::new(),
             shell: Some(ms(1)),
             suspended: false,
+            legacy: (Duration::ZERO, BTreeSet::new()),
             members: (0..nodes).collect(),
         };
         let nodes: Vec<_> = (0..nodes).map(node).collect();
@@ -221,6 +225,10 @@ impl World {
     // Faults.
 
     pub(crate) fn start(&mut self, index: usize) {
+        self.start_as(index, None);
+    }
+
+    fn start_as(&mut self, index: usize, heir_of: Option<&Testament>) {
         let seed = self.dice.draw();
         let node = &mut self.nodes[index];
         node.incarnation += 1 + self.now.as_millis() as u64;
@@ -234,6 +242,10 @@ impl World {
             witness: self.witness,
         };
         node.election = Some(Election::new(settings, self.base + self.now));
+        if let Some(testament) = heir_of {
+            self.feed(index, Event::Inherit(testament));
+        }
+        let node = &mut self.nodes[index];
         let carrier = node.carrier;
         self.set(index);
         if !carrier {
@@ -241,11 +253,38 @@ impl World {
         }
     }
 
+    /// A new process takes the place of the running one, which hands it its testament; what it answers for in the meantime ends with the new one's first
+    /// answer, or in time. A process that stands still hands over nothing.
+    pub(crate) fn succeed(&mut self, index: usize, takes: Duration) {
+        let now = self.base + self.now;
+        let node = &mut self.nodes[index];
+        if node.frozen {
+            return;
+        }
+        let Some(testament) = node.election.as_mut().and_then(|election| election.bequeath(now)) else { return };
+        let was_silent = node.suspended;
+        let owned = std::mem::take(&mut node.owned);
+        assert_eq!(owned.keys().collect::<Vec<_>>(), testament.claims.keys().collect::<Vec<_>>(), "seed {}", self.seed);
+        assert!(!was_silent || testament.answers.is_zero());
+        (node.election, node.suspended, node.wake) = (None, false, None);
+        node.prepared.clear();
+        node.waiting.clear();
+        node.legacy = (self.now + testament.answers, owned.into_keys().collect());
+        self.observe();
+        self.after(testament.answers, Self::observe);
+        self.after(takes, move |world| {
+            if world.nodes[index].election.is_none() {
+                world.start_as(index, Some(&testament));
+            }
+        });
+    }
+
     pub(crate) fn crash(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         (node.election, node.frozen, node.suspended, node.wake) = (None, false, false, None);
         node.refuses = false;
         node.owned.clear();
+        node.legacy.1.clear();
         node.prepared.clear();
         node.waiting.clear();
         self.observe();
@@ -487,12 +526,19 @@ impl World {
                 assert!(node.owned.contains_key(&ip), "seed {seed}: {now:?} {index} reasserts {ip} that it has not");
                 News::Reassert { ip }
             }
+            Action::Keep { ip, epoch } => {
+                assert!(node.owned.insert(ip, epoch).is_none(), "seed {seed}: {now:?} {index} kept {ip} that it has");
+                let claimant = *self.claims.entry((ip, epoch)).or_insert(index);
+                assert_eq!(claimant, index, "seed {seed}: I1, epoch {epoch} of {ip} claimed twice");
+                News::Keep
+            }
             Action::Suspend => {
                 node.suspended = true;
                 News::Suspend
             }
             Action::Resume => {
                 node.suspended = false;
+                node.legacy.1.clear();
                 News::Resume
             }
             Action::Left => {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use herald_l2::{MacAddr, Role, Settings};
+use herald_l2::{Event, MacAddr, Role, Settings};
 
 use crate::bed::*;
 use crate::said::*;
@@ -71,4 +71,16 @@ fn another_announced_address_is_no_client() {
     bed.receive(&who_has(VIP4, (PEER_MAC, other)));
 
     assert!(bed.clients(VIP4).is_empty());
+}
+
+#[test]
+fn whom_somebody_else_saw_is_remembered_for_addresses_of_ours_alone() {
+    let mut bed = Bed::settled();
+    let now = bed.now;
+    let known = |ip: IpAddr| Event::Known { ip, interface: LAN, client: client4(7) };
+    bed.announcer.handle(now, known(VIP4.into()));
+    bed.announcer.handle(now, known(ip4(99).into()));
+
+    assert_eq!(bed.clients(VIP4), [(LAN, client4(7))]);
+    assert!(bed.clients(ip4(99)).is_empty());
 }

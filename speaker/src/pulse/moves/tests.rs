@@ -170,3 +170,23 @@ fn without_a_drain_nothing_is_done() {
     assert_eq!(moves.gained(now, ip, GainReason::TookOver, A, node), None);
     assert_eq!(moves.course(ip), None);
 }
+
+#[test]
+fn what_was_decided_goes_on_in_the_next_process() {
+    let now = Instant::now();
+    for (ip, node) in families() {
+        let mut moves = Moves::new(DRAIN);
+        moves.foreseen(now, ip, Foresight::Offer, A, node);
+        let mut next = Moves::new(DRAIN);
+        next.follow(now + ms(7), moves.following(now + ms(7)));
+        assert_eq!(next.course(ip), Some(Course::Chained));
+        next.silent(now + ms(10), A);
+        let mut silence = now + ms(10);
+        for _ in 0..UNANSWERED {
+            assert_eq!(next.tick(silence), BTreeMap::new());
+            assert_eq!(next.questions(silence), [A]);
+            silence += ASK_FIRST;
+        }
+        assert_eq!(next.tick(silence), [(ip, reset(silence))].into(), "a node that dies later is noticed as ever");
+    }
+}
