@@ -24,7 +24,7 @@ use crate::{
     report::{
         self, Reporter,
         events::Events,
-        l2_status::{self, Board},
+        service_status::{self, Board},
     },
     source::{self, Picture, key::Place},
     succession::{self, Door, Peer},
@@ -145,11 +145,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (bfd, peer_states) = Bfd::new(seed()?, bfd_metrics);
     let (bgp, bgp_news, standings) = Bgp::new(bgp_metrics, peer_states);
     let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
-    let board = Board::default();
+    let (board, bgp_board) = (Board::default(), Board::default());
+    writers.spawn({
+        let (client, namespace, node, pod) = (client.clone(), namespace.clone(), args.node_name.clone(), pod.clone());
+        let (board, metrics) = (board.clone(), Arc::clone(&metrics));
+        async move { service_status::keep(client, &namespace, node, pod, board, metrics).await }
+    });
     writers.spawn({
         let (client, node, board, metrics) =
-            (client.clone(), args.node_name.clone(), board.clone(), Arc::clone(&metrics));
-        async move { l2_status::keep(client, &namespace, node, pod, board, metrics).await }
+            (client.clone(), args.node_name.clone(), bgp_board.clone(), Arc::clone(&metrics));
+        async move { service_status::keep(client, &namespace, node, pod, board, metrics).await }
     });
     let events = Events::start(client, args.pod_name.clone());
     let (guarded, wanted) = watch::channel(Guarded::default());
@@ -167,7 +172,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         bgp: Some(bgp),
         standings,
         readiness,
-        reporter: Reporter::new(args.node_name.clone(), metrics, events, board),
+        reporter: Reporter::new(args.node_name.clone(), metrics, events, board, bgp_board),
         said: None,
         orders: None,
         ports,

@@ -73,9 +73,12 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
         .unwrap();
     assert!(told.contains("announcing from node \"node1\" with protocol \"bgp\""), "{told}");
 
+    story.statuses(&[1, 2, 3]);
+
     // A pod that is not ready takes its node out: externalTrafficPolicy is Local.
     story.ready(2, false);
     story.next_hops(&[1, 3]);
+    story.statuses(&[1, 3]);
     story.ready(2, true);
     story.next_hops(&[1, 2, 3]);
 
@@ -156,6 +159,26 @@ impl Story<'_> {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
+        }
+    }
+
+    /// Waits until exactly these nodes say that they announce the Service, each to both peers.
+    #[track_caller]
+    fn statuses(&self, nodes: &[usize]) {
+        let selector = "-lmetallb.io/service-name=echo,metallb.io/service-namespace=default";
+        let columns = "-o=custom-columns=:.status.node,:.status.peers";
+        let expected: String = nodes.iter().map(|node| format!("node{node} [router-v4 router-v6]\n")).collect();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.cluster.kubectl(&["get", "servicebgpstatuses", "-n", HERALD, selector, columns]).unwrap();
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            let mut lines: Vec<String> = shown.lines().map(words).filter(|line| !line.is_empty()).collect();
+            lines.sort();
+            if lines.iter().map(|line| format!("{line}\n")).collect::<String>() == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{shown}\n{}", self.cluster.last_words(HERALD));
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Log lines about BGP sessions.
 
+use super::service_status::{Board, Peers};
 use crate::{
     bgp::{News, Said, Standings, orders::Unusable},
     source::Picture,
@@ -26,8 +27,15 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// Learns what is wanted, and which peers cannot be talked to.
-    pub(super) fn learn(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>) {
+    /// Learns what is wanted, and which peers cannot be talked to. What is to be shown of Services is put on the board.
+    pub(super) fn learn(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>, board: &Board<Peers>) {
+        picture.bgp_wishes.since(&self.wishes, |service, before, now| {
+            let peers = |wish: Option<&Wish>| wish.map(|wish| Peers(wish.peers.clone()));
+            let (before, now) = (peers(before), peers(now));
+            if before != now {
+                board.show(service, now);
+            }
+        });
         self.wishes = picture.bgp_wishes.clone();
         for (peer, why) in unusable.iter().filter(|(peer, why)| self.unusable.get(*peer) != Some(why)) {
             tracing::error!(peer, protocol = "bgp", error = %why, "cannot talk to the peer");

@@ -3,7 +3,7 @@
 mod bfd;
 pub(crate) mod bgp;
 pub(crate) mod events;
-pub(crate) mod l2_status;
+pub(crate) mod service_status;
 pub(crate) mod state;
 
 use crate::{
@@ -18,7 +18,7 @@ use herald_crds::model::{Interfaces, ServiceKey};
 use herald_desire::Tree;
 use herald_election::{Evidence, GainReason, NodeId, Observed as Election};
 use herald_l2::{Claimant, InterfaceIndex, Observed as Layer2};
-use l2_status::{Announced, Board};
+use service_status::{Announced, Board, Peers};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -38,7 +38,8 @@ pub(crate) struct Reporter {
     owned: BTreeMap<IpAddr, BTreeSet<ServiceKey>>,
     /// How the addresses were gained that are not announced yet.
     moves: BTreeMap<IpAddr, Move>,
-    board: Board,
+    board: Board<Announced>,
+    bgp_board: Board<Peers>,
     /// What was shown of each Service that is announced.
     shown: BTreeMap<ServiceKey, Announced>,
     /// What was said at the last failure of each kind, so that a lasting one is said once.
@@ -56,7 +57,13 @@ struct Move {
 }
 
 impl Reporter {
-    pub(crate) fn new(node: String, metrics: Arc<Metrics>, events: Events, board: Board) -> Self {
+    pub(crate) fn new(
+        node: String,
+        metrics: Arc<Metrics>,
+        events: Events,
+        board: Board<Announced>,
+        bgp_board: Board<Peers>,
+    ) -> Self {
         Self {
             node,
             metrics,
@@ -67,6 +74,7 @@ impl Reporter {
             owned: BTreeMap::new(),
             moves: BTreeMap::new(),
             board,
+            bgp_board,
             shown: BTreeMap::new(),
             failures: BTreeMap::new(),
             interface_names: BTreeMap::new(),
@@ -109,7 +117,7 @@ impl Reporter {
 
     /// Learns what is to be announced by BGP, and to whom.
     pub(crate) fn learn_bgp(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>, standings: &Standings) {
-        self.bgp.learn(picture, unusable);
+        self.bgp.learn(picture, unusable, &self.bgp_board);
         self.learn_standings(standings);
     }
 

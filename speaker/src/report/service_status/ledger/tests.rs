@@ -1,4 +1,8 @@
-use super::*;
+use super::{
+    super::board::{Announced, Peers},
+    *,
+};
+use herald_crds::api::{ServiceBGPStatus, ServiceL2Status};
 use herald_runtime::watch::Key;
 
 fn owner(uid: &str) -> Option<OwnerReference> {
@@ -13,13 +17,13 @@ fn announced(interfaces: &[&str], whole: bool) -> Option<Announced> {
     Some(Announced { interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(), whole })
 }
 
-fn said(name: &str, announced: Option<Announced>) -> Said {
+fn said<T>(name: &str, announced: Option<T>) -> Said<T> {
     Said { services: [(service(name), announced)].into(), ..Said::default() }
 }
 
 /// An API server that carries out what the ledger asks for.
 struct Bed {
-    ledger: Ledger,
+    ledger: Ledger<Announced>,
     objects: BTreeMap<String, Object>,
     writes: usize,
 }
@@ -45,10 +49,10 @@ impl Bed {
                     let there = self.objects.entry(name.clone()).or_default();
                     if let Some(object) = object {
                         let applied: ServiceL2Status = serde_json::from_value(object.clone()).unwrap();
-                        let applied = Object::from(applied);
+                        let applied = Object::of::<Announced>(&applied);
                         (there.name, there.labels, there.owners) = (applied.name, applied.labels, applied.owners);
                     }
-                    there.status = serde_json::from_value(status["status"].clone()).unwrap();
+                    there.status = Announced::read(&serde_json::from_value(status.clone()).unwrap());
                     there.version = self.writes.to_string();
                     Some(there.clone())
                 }
@@ -84,11 +88,11 @@ fn what_is_announced_is_written_once_and_removed_when_it_no_longer_is() {
     bed.ledger.hear(said("web", announced(&["eth0"], true)));
     assert_eq!(bed.write_all(), 1);
     let object = bed.objects.values().next().unwrap().clone();
-    let status = MetalLBServiceL2Status {
+    let status = Status {
         node: "a".to_owned(),
         service_name: "web".to_owned(),
         service_namespace: "default".to_owned(),
-        interfaces: vec![InterfaceInfo { name: "eth0".to_owned() }],
+        listed: vec!["eth0".to_owned()],
     };
     assert_eq!(object.status, status);
     let labels =
@@ -101,7 +105,7 @@ fn what_is_announced_is_written_once_and_removed_when_it_no_longer_is() {
     assert_eq!(bed.write_all(), 0, "what is there already is not written");
     bed.ledger.hear(said("web", announced(&[], true)));
     assert_eq!(bed.write_all(), 1);
-    assert_eq!(bed.objects.values().next().unwrap().status.interfaces, []);
+    assert_eq!(bed.objects.values().next().unwrap().status.listed, Vec::<String>::new());
     bed.ledger.hear(said("web", None));
     assert_eq!((bed.write_all(), bed.services()), (1, vec![]));
 }
@@ -116,7 +120,7 @@ fn a_service_that_comes_and_goes_between_two_writes_costs_none() {
 
 #[test]
 fn nothing_is_written_before_it_is_known_what_is_there() {
-    let mut ledger = Ledger::new(Author { node: "a".to_owned(), owner: None });
+    let mut ledger = Ledger::<Announced>::new(Author { node: "a".to_owned(), owner: None });
     ledger.hear(said("web", announced(&[], true)));
     assert!(!ledger.has_work());
     assert_eq!(ledger.next(), None);
@@ -153,8 +157,8 @@ fn what_somebody_makes_of_an_object_is_put_right() {
     let edits: [fn(&mut Object); 4] = [
         |object| object.labels.clear(),
         |object| object.owners.clear(),
-        |object| object.status.interfaces = vec![InterfaceInfo { name: "lie".to_owned() }],
-        |object| object.status = MetalLBServiceL2Status::default(),
+        |object| object.status.listed = vec!["lie".to_owned()],
+        |object| object.status = Status::default(),
     ];
     for edit in edits {
         let object = bed.objects.get_mut(&name).unwrap();
@@ -211,4 +215,21 @@ fn the_name_of_a_node_is_a_label_however_long_it_is() {
     assert_eq!(label("node-1"), "node-1");
     let [one, two] = ["1", "2"].map(|end| label(&format!("{}{end}", "n".repeat(100))));
     assert!(one.len() == LABEL && two.len() == LABEL && one != two);
+}
+
+#[test]
+fn the_peers_of_a_service_are_written_as_metallb_writes_them() {
+    let mut ledger = Ledger::<Peers>::new(Author { node: "a".to_owned(), owner: owner("pod") });
+    ledger.learn(list(&BTreeMap::new()));
+    ledger.hear(said("web", Some(Peers(["two", "one"].map(str::to_owned).into()))));
+    let Some(Work::Write { name, object: Some(object), status }) = ledger.next() else { panic!("nothing to write") };
+    assert!(name.starts_with("bgp-"));
+    assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("ServiceBGPStatus"), &json!(name)));
+    let written: ServiceBGPStatus = serde_json::from_value(status).unwrap();
+    let status = written.status.unwrap();
+    assert_eq!(
+        (status.node.as_str(), status.service_name.as_str(), status.service_namespace.as_str()),
+        ("a", "web", "default")
+    );
+    assert_eq!(status.peers, ["one", "two"]);
 }

@@ -1,4 +1,4 @@
-//! ServiceL2Status: one object for each Service that this node answers for.
+//! ServiceL2Status: one object for each Service that this node answers for. ServiceBGPStatus: one for each that it announces to BGP peers.
 //!
 //! ```text
 //!   reporter --Board--> ledger [pure] --> what differs, paced --> API server
@@ -11,20 +11,22 @@
 //! left behind in an earlier life goes once it is clear who owns what.
 //!
 //! An object belongs to the pod of the speaker that wrote it, and goes with it. What a node leaves whose pod stays behind, its heirs remove:
-//! they look for objects of others about Services that they own now.
+//! they look for objects of others about Services that they own now. By BGP nobody inherits, every node announces for itself.
 
 mod board;
+mod kind;
 mod ledger;
 
 use crate::metrics::Metrics;
-pub(crate) use board::{Announced, Board};
+pub(crate) use board::{Announced, Board, Peers};
 use futures::{StreamExt, stream::FuturesUnordered};
-use herald_crds::{api::ServiceL2Status, keys};
+use herald_crds::keys;
 use herald_runtime::{
     error::{WriteError, say},
     watch::{until_known, watch},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kind::Shown;
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
@@ -57,24 +59,24 @@ const SWEEP: Duration = Duration::from_secs(600);
 const FAILED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
 /// Keeps the objects of this node equal to what the board says, for ever.
-pub(crate) async fn keep(
+pub(crate) async fn keep<T: Shown>(
     client: Client,
     namespace: &str,
     node: String,
     owner: Option<OwnerReference>,
-    board: Board,
+    board: Board<T>,
     metrics: Arc<Metrics>,
 ) {
-    let watched: Api<DeserializeGuard<ServiceL2Status>> = Api::namespaced(client.clone(), namespace);
+    let watched: Api<DeserializeGuard<T::Object>> = Api::namespaced(client.clone(), namespace);
     // With CRDs that lack the kind there is nothing to write to.
     until_known(&watched).await;
     let author = Author { node, owner };
     let own = watcher::Config::default().labels(&format!("{}={}", keys::NODE_LABEL, author.label()));
     let others = ListParams::default().labels(&format!("{}!={}", keys::NODE_LABEL, author.label())).match_any();
-    let mut changes = pin!(watch(watched, own, Object::from));
-    let api: Api<ServiceL2Status> = Api::namespaced(client, namespace);
+    let mut changes = pin!(watch(watched, own, |object| Object::of::<T>(&object)));
+    let api: Api<T::Object> = Api::namespaced(client, namespace);
 
-    let mut ledger = Ledger::new(author);
+    let mut ledger = Ledger::<T>::new(author);
     let mut writes = FuturesUnordered::new();
     let mut sweeps = FuturesUnordered::new();
     let mut pace = interval(PACE);
@@ -97,7 +99,7 @@ pub(crate) async fn keep(
             },
             Some((work, result)) = writes.next(), if !writes.is_empty() => {
                 let result: Result<Option<Object>, WriteError> = result;
-                metrics.wrote("l2status", result.as_ref().map(|_| ()));
+                metrics.wrote(T::METRIC, result.as_ref().map(|_| ()));
                 match result {
                     Ok(object) => {
                         failures = 0;
@@ -105,7 +107,7 @@ pub(crate) async fn keep(
                     }
                     Err(error) => {
                         let refused = matches!(error, WriteError::Refused(_));
-                        tracing::warn!(kind = "ServiceL2Status", object = work.name(), %error, "status not written, trying again");
+                        tracing::warn!(kind = T::KIND, object = work.name(), %error, "status not written, trying again");
                         ledger.failed(&work, refused);
                         if !refused {
                             not_before = Instant::now() + FAILED.0.saturating_mul(1 << failures.min(10)).min(FAILED.1);
@@ -120,7 +122,7 @@ pub(crate) async fn keep(
             }
             _ = pace.tick(), if !idle && writes.len() < IN_FLIGHT && Instant::now() >= not_before => {
                 if let Some(work) = ledger.next() {
-                    writes.push(write(api.clone(), work));
+                    writes.push(write::<T>(api.clone(), work));
                 }
             }
             () = sleep_until(not_before.into()), if !idle && Instant::now() < not_before => {}
@@ -128,8 +130,8 @@ pub(crate) async fn keep(
                 settled = true;
                 ledger.settle();
                 sweep_at = Instant::now() + SWEEP;
-                if ledger.owns_something() {
-                    sweeps.push(foreign(api.clone(), others.clone()));
+                if T::HAS_HEIRS && ledger.owns_something() {
+                    sweeps.push(foreign::<T>(api.clone(), others.clone()));
                 }
             }
         }
@@ -140,7 +142,7 @@ pub(crate) async fn keep(
 }
 
 /// Carries one thing out; returns the object as it is then, and nothing where it is gone.
-async fn write(api: Api<ServiceL2Status>, work: Work) -> (Work, Result<Option<Object>, WriteError>) {
+async fn write<T: Shown>(api: Api<T::Object>, work: Work) -> (Work, Result<Option<Object>, WriteError>) {
     let params = PatchParams::apply(keys::FIELD_MANAGER).force();
     let request = async {
         match &work {
@@ -159,7 +161,7 @@ async fn write(api: Api<ServiceL2Status>, work: Work) -> (Work, Result<Option<Ob
         }
     };
     let result = match timeout(REQUEST, request).await {
-        Ok(Ok(object)) => Ok(object.map(Object::from)),
+        Ok(Ok(object)) => Ok(object.map(|object| Object::of::<T>(&object))),
         Ok(Err(error)) => match WriteError::from(error) {
             // It is gone, or another object has its name by now, which the watch will show.
             WriteError::Gone | WriteError::Conflict if matches!(work, Work::Delete { .. }) => Ok(None),
@@ -171,11 +173,11 @@ async fn write(api: Api<ServiceL2Status>, work: Work) -> (Work, Result<Option<Ob
 }
 
 /// The objects of other nodes, as the API server has them at hand.
-async fn foreign(api: Api<ServiceL2Status>, others: ListParams) -> Vec<Foreign> {
+async fn foreign<T: Shown>(api: Api<T::Object>, others: ListParams) -> Vec<Foreign> {
     match api.list_metadata(&others).await {
         Ok(list) => list.items.into_iter().filter_map(|object| Foreign::new(object.metadata)).collect(),
         Err(error) => {
-            tracing::debug!(kind = "ServiceL2Status", error = say(&error), "cannot look for objects of dead nodes");
+            tracing::debug!(kind = T::KIND, error = say(&error), "cannot look for objects of dead nodes");
             Vec::new()
         }
     }

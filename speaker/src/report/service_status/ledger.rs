@@ -1,11 +1,10 @@
 //! What should be written, compared with what is there. Pure.
 
-use super::board::{Announced, Said};
-use herald_crds::{
-    api::{InterfaceInfo, MetalLBServiceL2Status, ServiceL2Status},
-    keys,
-    model::ServiceKey,
+use super::{
+    board::Said,
+    kind::{Shown, Status},
 };
+use herald_crds::{keys, model::ServiceKey};
 use herald_runtime::watch::{Change, older};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
@@ -35,8 +34,8 @@ impl Author {
     }
 
     /// The name of the object about a Service: the same at every start, so that none is made twice.
-    fn object(&self, service: &ServiceKey) -> String {
-        format!("l2-{}", number(&[&service.namespace, &service.name, &self.node]))
+    fn object<T: Shown>(&self, service: &ServiceKey) -> String {
+        format!("{}-{}", T::PREFIX, number(&[&service.namespace, &service.name, &self.node]))
     }
 }
 
@@ -59,12 +58,12 @@ pub(super) struct Object {
     version: String,
     labels: BTreeMap<String, String>,
     owners: Vec<String>,
-    status: MetalLBServiceL2Status,
+    status: Status,
 }
 
-impl From<ServiceL2Status> for Object {
-    fn from(object: ServiceL2Status) -> Self {
-        let ObjectMeta { name, uid, resource_version, labels, owner_references, .. } = object.metadata;
+impl Object {
+    pub(super) fn of<T: Shown>(object: &T::Object) -> Self {
+        let ObjectMeta { name, uid, resource_version, labels, owner_references, .. } = object.meta().clone();
         let mut labels = labels.unwrap_or_default();
         labels.retain(|name, _| {
             [keys::NODE_LABEL, keys::SERVICE_NAME_LABEL, keys::SERVICE_NAMESPACE_LABEL].contains(&name.as_str())
@@ -75,7 +74,7 @@ impl From<ServiceL2Status> for Object {
             version: resource_version.unwrap_or_default(),
             labels,
             owners: owner_references.unwrap_or_default().into_iter().map(|owner| owner.uid).collect(),
-            status: object.status.unwrap_or_default(),
+            status: T::read(object),
         }
     }
 }
@@ -123,9 +122,9 @@ impl Work {
 }
 
 /// What is wanted, what is there, and where the two may differ. Everything goes by the name of the object.
-pub(super) struct Ledger {
+pub(super) struct Ledger<T> {
     author: Author,
-    wanted: BTreeMap<String, (ServiceKey, Announced)>,
+    wanted: BTreeMap<String, (ServiceKey, T)>,
     known: BTreeMap<String, Object>,
     /// Objects of others that are to go.
     stale: BTreeMap<String, Option<String>>,
@@ -142,7 +141,7 @@ pub(super) struct Ledger {
     settled: bool,
 }
 
-impl Ledger {
+impl<T: Shown> Ledger<T> {
     pub(super) fn new(author: Author) -> Self {
         Self {
             author,
@@ -160,9 +159,9 @@ impl Ledger {
     }
 
     /// Takes in what is to be shown.
-    pub(super) fn hear(&mut self, said: Said) {
+    pub(super) fn hear(&mut self, said: Said<T>) {
         for (service, announced) in said.services {
-            let name = self.author.object(&service);
+            let name = self.author.object::<T>(&service);
             match announced {
                 Some(announced) => {
                     self.wanted.insert(name.clone(), (service, announced));
@@ -219,8 +218,8 @@ impl Ledger {
     /// Looks through objects of others: one about a Service that this node owns is stale where this node owns all of it, or the other one is dead.
     pub(super) fn sweep(&mut self, found: Vec<Foreign>) {
         for foreign in found {
-            let Some((_, announced)) = self.wanted.get(&self.author.object(&foreign.service)) else { continue };
-            if announced.whole || !self.heard.contains(&foreign.node) {
+            let Some((_, announced)) = self.wanted.get(&self.author.object::<T>(&foreign.service)) else { continue };
+            if announced.is_whole() || !self.heard.contains(&foreign.node) {
                 self.open.insert(foreign.name.clone());
                 self.stale.insert(foreign.name, foreign.uid);
             }
@@ -273,12 +272,9 @@ impl Ledger {
         if described && known.is_some_and(|known| known.status == wanted) {
             return None;
         }
-        let mut status = json!(wanted);
-        if wanted.interfaces.is_empty() && known.is_some_and(|known| !known.status.interfaces.is_empty()) {
-            // What is not written stays as somebody else wrote it.
-            status["interfaces"] = json!([]);
-        }
-        let (api_version, kind) = (ServiceL2Status::api_version(&()), ServiceL2Status::kind(&()));
+        // What is not written stays as somebody else wrote it.
+        let status = wanted.written::<T>(known.is_some_and(|known| !known.status.listed.is_empty()));
+        let (api_version, kind) = (T::Object::api_version(&()), T::Object::kind(&()));
         let metadata = json!({
             "name": name,
             "labels": self.labels(service),
@@ -320,12 +316,12 @@ impl Ledger {
         if refused { &mut self.refused } else { &mut self.open }.insert(work.name().to_owned());
     }
 
-    fn status(&self, service: &ServiceKey, announced: &Announced) -> MetalLBServiceL2Status {
-        MetalLBServiceL2Status {
+    fn status(&self, service: &ServiceKey, announced: &T) -> Status {
+        Status {
             node: self.author.node.clone(),
             service_name: service.name.clone(),
             service_namespace: service.namespace.clone(),
-            interfaces: announced.interfaces.iter().map(|name| InterfaceInfo { name: name.clone() }).collect(),
+            listed: announced.listed(),
         }
     }
 

@@ -18,30 +18,50 @@ pub(crate) struct Announced {
     pub(crate) whole: bool,
 }
 
+/// The peers that this node announces a Service to, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peers(pub(crate) BTreeSet<String>);
+
 /// Changes since the last look.
-#[derive(Debug, Default)]
-pub(super) struct Said {
+#[derive(Debug)]
+pub(super) struct Said<T> {
     /// What is announced of a Service from here on; nothing where it no longer is.
-    pub(super) services: BTreeMap<ServiceKey, Option<Announced>>,
+    pub(super) services: BTreeMap<ServiceKey, Option<T>>,
     /// Whether the speaker of a node is heard from here on.
     pub(super) heard: BTreeMap<String, bool>,
     /// Whether something was taken over from a node that cannot clean up.
     pub(super) take_over: bool,
 }
 
-/// The reporter's end and the writer's end; both are the same.
-#[derive(Clone, Default)]
-pub(crate) struct Board(Arc<Shared>);
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self { services: BTreeMap::new(), heard: BTreeMap::new(), take_over: false }
+    }
+}
 
-#[derive(Default)]
-struct Shared {
-    said: Mutex<Option<Said>>,
+/// The reporter's end and the writer's end; both are the same.
+pub(crate) struct Board<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    said: Mutex<Option<Said<T>>>,
     news: Notify,
 }
 
-impl Board {
+impl<T> Clone for Board<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Board<T> {
+    fn default() -> Self {
+        Self(Arc::new(Shared { said: Mutex::default(), news: Notify::new() }))
+    }
+}
+
+impl<T> Board<T> {
     /// Shows how a Service is announced from here on.
-    pub(crate) fn show(&self, service: &ServiceKey, announced: Option<Announced>) {
+    pub(crate) fn show(&self, service: &ServiceKey, announced: Option<T>) {
         self.say(|said| drop(said.services.insert(service.clone(), announced)));
     }
 
@@ -58,7 +78,7 @@ impl Board {
     }
 
     /// Waits for changes and takes them.
-    pub(super) async fn changed(&self) -> Said {
+    pub(super) async fn changed(&self) -> Said<T> {
         loop {
             let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner).take();
             match said {
@@ -68,7 +88,7 @@ impl Board {
         }
     }
 
-    fn say(&self, what: impl FnOnce(&mut Said)) {
+    fn say(&self, what: impl FnOnce(&mut Said<T>)) {
         what(self.0.said.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
         self.0.news.notify_one();
     }
