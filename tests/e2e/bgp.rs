@@ -18,7 +18,7 @@
 use herald_tests::{
     cluster::{Cluster, HERALD, Options},
     fault,
-    herald::PATIENCE,
+    herald::{PATIENCE, metrics_of_alerts},
     probe::UdpProbe,
     router::Bird,
     wire::{WireOptions, plan},
@@ -66,6 +66,16 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
             );
             assert_eq!(cluster.metric(node, &name).unwrap(), Some(1.0), "{name}");
         }
+    }
+
+    // What the alerts ask for by peer is there, and 1 with each of the two.
+    let exported = cluster.metrics(1).unwrap();
+    let of_peers: Vec<_> =
+        metrics_of_alerts().unwrap().into_iter().filter(|name| name.starts_with("metallb_bgp_")).collect();
+    assert_eq!(of_peers, ["metallb_bgp_session_up"]);
+    for peer in ["10.66.0.1:179", "[fd00:10:66::ff]:179"] {
+        let line = format!("metallb_bgp_session_up{{peer=\"{peer}\",vrf=\"default\"}} 1");
+        assert!(exported.lines().any(|shown| shown == line), "no {line} in\n{exported}");
     }
 
     let told = cluster
@@ -127,6 +137,17 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
         let name = "metallb_bgp_session_up{peer=\"10.66.0.1:179\",vrf=\"default\"}";
         assert_eq!(cluster.metric(node, name).unwrap(), Some(1.0));
     }
+
+    // A router that refuses one session: the number that wakes somebody is 0, and the other session stays.
+    bird.control(&["disable", "ipv4_1"]).unwrap();
+    let up =
+        |peer: &str| cluster.metric(1, &format!("metallb_bgp_session_up{{peer=\"{peer}\",vrf=\"default\"}}")).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while up("10.66.0.1:179") != Some(0.0) {
+        assert!(Instant::now() < deadline, "{}", cluster.last_words(HERALD));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(up("[fd00:10:66::ff]:179"), Some(1.0));
 }
 
 struct Story<'a> {

@@ -1,14 +1,16 @@
 //! What tests ask about Herald on a cluster: which addresses a Service has, and which node owns one, as the client sees it.
 
 use crate::{
-    cluster::{Cluster, HERALD},
+    cluster::{Cluster, HERALD, repository},
     fault::Target,
     probe::{UdpProbe, who_answers},
 };
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use std::{
+    collections::BTreeSet,
+    fs,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -157,6 +159,19 @@ pub fn ips(service: &Service) -> Vec<IpAddr> {
     let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = status.and_then(|status| status.ingress.as_ref()).into_iter().flatten();
     ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse().ok()).collect()
+}
+
+/// The metrics that the alerts of `config/monitoring` ask for.
+///
+/// # Errors
+///
+/// When there are no such rules.
+pub fn metrics_of_alerts() -> Result<BTreeSet<String>> {
+    let path = repository().join("config/monitoring/rules.yaml");
+    let rules = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let words = expressions.flat_map(|text| text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_'));
+    Ok(words.filter(|word| word.starts_with("metallb_") || word.starts_with("herald_")).map(str::to_owned).collect())
 }
 
 /// The sum of all series of a name in the OpenMetrics text.
