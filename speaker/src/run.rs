@@ -444,7 +444,7 @@ impl Worker {
         self.said = None;
         self.readiness.set("node address", true);
         self.reporter.learn(picture, &orders);
-        self.reporter.learn_bgp(picture, unusable, &self.standings.borrow());
+        self.reporter.learn_bgp(picture, unusable);
         if let (Some(bgp), Some(_), None) = (&mut self.bgp, &picture.resolved, &self.predecessor) {
             bgp.order(peers);
         }

@@ -3,7 +3,7 @@
 //! ```text
 //!   Service + its endpoints + Resolved + nodes   --service-->   Wish: prefixes and the advertisements that ask for them
 //!                                                               or a Refusal: why this node announces nothing for it
-//!   all Wishes                                   --desired-->   by peer of this node: its routes, whole
+//!   all Wishes                                   --Book----->   by peer of this node: its routes, whole
 //! ```
 //!
 //! Nobody is elected: every node that passes the gates announces, and the routers choose. So all of this is about the node that asks.
@@ -14,8 +14,8 @@
 //! * What a route says does not depend on the order of Services or advertisements.
 //! * Every peer of the node is there, also the one that gets nothing: a session without routes is one that an operator can see.
 
+mod book;
 mod gate;
-mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,8 +24,10 @@ use std::sync::Arc;
 use herald_crds::model::{Community, Family, Peer, Place};
 use ipnet::IpNet;
 
+use crate::Tree;
+
+pub use book::Book;
 pub use gate::service;
-pub use share::desired;
 
 /// What one Service wants announced from this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct Wish {
 pub type Desired = BTreeMap<String, Routes>;
 
 /// The routes of one peer. Thousands of prefixes share a handful of attributes.
-pub type Routes = BTreeMap<IpNet, Arc<Attributes>>;
+pub type Routes = Tree<IpNet, Arc<Attributes>>;
 
 /// What is said about a prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use herald_crds::model::{Community, Config, Endpoint, NodeFacts, Resolved, Service, ServiceKey, resolve};
-use herald_desire::bgp::{Attributes, Desired, Wish, desired, service};
+use herald_desire::bgp::{Attributes, Book, Desired, Routes, Wish, service};
 use herald_desire::{Refusal, View};
 use ipnet::IpNet;
 use proptest::collection::{btree_set, vec};
@@ -85,7 +85,7 @@ fn advertisements_that_disagree_towards_different_peers_do_not_conflict() {
         .advert("one", json!({"serviceSelectors": web(), "localPref": 1, "peers": ["four"]}))
         .advert("two", json!({"serviceSelectors": web(), "localPref": 2, "peers": ["both"]}));
     let routes = lab.routes("n1", &[("web", holding(&["192.0.2.1"]))]);
-    let pref = |peer: &str| routes[peer][&net("192.0.2.1/32")].local_pref;
+    let pref = |peer: &str| routes[peer].get(&net("192.0.2.1/32")).unwrap().local_pref;
     assert_eq!((pref("four"), pref("both")), (1, 2));
     assert!(routes["port"].is_empty());
 }
@@ -138,14 +138,14 @@ fn services_on_one_address_that_disagree_are_told_with_the_highest_preference() 
         .advert("b", json!({"serviceSelectors": app("b"), "localPref": 2}));
     let of = |app: &str| Service { labels: [("app".into(), app.into())].into(), ..holding(&["192.0.2.1"]) };
     let routes = lab.routes("n1", &[("a", of("a")), ("b", of("b"))]);
-    assert_eq!(routes["four"][&net("192.0.2.1/32")].local_pref, 2);
+    assert_eq!(routes["four"].get(&net("192.0.2.1/32")).unwrap().local_pref, 2);
 }
 
 #[test]
 fn a_peer_that_gets_nothing_is_there_and_one_of_another_node_is_not() {
     let routes = lab().routes("n1", &[]);
     assert_eq!(routes.keys().map(String::as_str).collect::<Vec<_>>(), ["both", "four", "port", "six"]);
-    assert!(routes.values().all(BTreeMap::is_empty));
+    assert!(routes.values().all(Routes::is_empty));
     assert_eq!(lab().routes("n2", &[]).into_keys().collect::<Vec<_>>(), ["elsewhere"]);
 }
 
@@ -191,6 +191,48 @@ proptest! {
             prop_assert_eq!(&getting.collect::<BTreeSet<_>>(), &wish.peers);
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn what_is_noted_one_by_one_over_changes_of_everything_is_what_one_look_gives(
+        worlds in vec(worlds(), 1..4),
+        edits in vec((0usize..5, 0usize..5), 0..12),
+    ) {
+        let mut book = Book::default();
+        let mut known: BTreeMap<ServiceKey, Wish> = BTreeMap::new();
+        for world in &worlds {
+            let (resolved, _) = resolve(&world.config);
+            let view = View { resolved: &resolved, nodes: &world.config.nodes, me: "n1", ignore_exclude_label: false };
+            let wishes = world.wishes(&view);
+            for key in known.keys().chain(wishes.keys()).cloned().collect::<BTreeSet<_>>() {
+                book.note(&view, &key, wishes.get(&key).and_then(|wish| wish.clone().ok()));
+            }
+            book.renew(&view);
+            known = wishes.into_iter().filter_map(|(key, wish)| Some((key, wish.ok()?))).collect();
+            // Services take over what others wished for, or stop to wish.
+            for (to, from) in &edits {
+                let key = |number: &usize| ServiceKey::new("shop", number.to_string());
+                let wish = known.get(&key(from)).cloned();
+                book.note(&view, &key(to), wish.clone());
+                match wish {
+                    Some(wish) => drop(known.insert(key(to), wish)),
+                    None => drop(known.remove(&key(to))),
+                }
+            }
+            prop_assert_eq!(book.desired(), &desired(&view, known.values()));
+        }
+    }
+}
+
+/// What one look at these wishes gives.
+fn desired<'a>(view: &View<'_>, wishes: impl IntoIterator<Item = &'a Wish>) -> Desired {
+    let mut book = Book::default();
+    book.renew(view);
+    for (at, wish) in wishes.into_iter().enumerate() {
+        book.note(view, &ServiceKey::new("shop", at.to_string()), Some(wish.clone()));
+    }
+    book.desired().clone()
 }
 
 #[derive(Debug)]

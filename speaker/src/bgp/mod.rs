@@ -12,9 +12,11 @@
 mod connection;
 pub(crate) mod orders;
 mod peer;
+mod routes;
 
 use crate::{metrics::bgp::Metrics, net::tcp::Link, pulse::bfd::PeerStates};
-use herald_bgp::{NotSent, Observed, Routes, Settings, State, Stop, wire::Prefix};
+use herald_bgp::{NotSent, Observed, Settings, State, Stop, wire::Prefix};
+use herald_desire::bgp::Routes;
 use peer::{Command, Peer, Wires};
 use std::{
     collections::BTreeMap,
@@ -38,6 +40,7 @@ const LEAVE: Duration = Duration::from_millis(1500);
 pub(crate) struct Order {
     pub(crate) link: Link,
     pub(crate) settings: Settings,
+    /// In the words of users; copies share what they have in common, so that one changed route costs one.
     pub(crate) routes: Routes,
     /// Whether BFD watches it, and how.
     pub(crate) bfd: Option<(herald_bfd::Path, herald_bfd::Settings)>,

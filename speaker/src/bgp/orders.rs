@@ -7,17 +7,16 @@ use crate::{
 };
 use herald_bfd::{Echo, Hops, InterfaceIndex, Interval, Path, Role};
 use herald_bgp::{
-    CONNECT_RETRY_TIME, HOLD_TIME, Offer, OwnAddresses, RemoteAs, Restart, Route, Routes, Settings, Start,
-    wire::{self, Asn, Families, LargeCommunity, Prefix},
+    CONNECT_RETRY_TIME, HOLD_TIME, Offer, OwnAddresses, RemoteAs, Restart, Settings, Start,
+    wire::{self, Asn, Families},
 };
-use herald_crds::model::{BfdProfile, Community, Family, NodeFacts, Peer, Place, Resolved};
-use herald_desire::bgp::{self, Attributes, Desired};
+use herald_crds::model::{BfdProfile, Family, NodeFacts, Peer, Place, Resolved};
+use herald_desire::bgp::{self, Desired, Routes};
 use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU8,
-    sync::Arc,
     time::Duration,
 };
 
@@ -60,11 +59,9 @@ impl fmt::Display for Unusable {
 /// The peers of this node, by name, and those that cannot be talked to.
 pub(crate) fn orders(world: &World<'_>) -> (BTreeMap<String, Order>, BTreeMap<String, Unusable>) {
     let (mut orders, mut unusable) = (BTreeMap::new(), BTreeMap::new());
-    let mut spoken = Spoken::default();
     for (name, routes) in world.desired {
         let Some(peer) = world.resolved.bgp_peers.get(name) else { continue };
-        let routes = routes.iter().map(|(prefix, said)| (Prefix::new(*prefix), spoken.of(said))).collect();
-        match order(world, peer, routes) {
+        match order(world, peer, routes.clone()) {
             Ok(order) => drop(orders.insert(name.clone(), order)),
             Err(why) => drop(unusable.insert(name.clone(), why)),
         }
@@ -173,36 +170,6 @@ fn bfd_settings(profile: &BfdProfile) -> herald_bfd::Settings {
         minimum_ttl_hops: profile.minimum_ttl,
         echo: if profile.echo_mode { Echo::Asked } else { Echo::Off },
     }
-}
-
-/// The routes' attributes in the words of BGP; shared as they were.
-#[derive(Default)]
-struct Spoken(BTreeMap<Attributes, Arc<Route>>);
-
-impl Spoken {
-    fn of(&mut self, said: &Attributes) -> Arc<Route> {
-        if let Some(known) = self.0.get(said) {
-            return Arc::clone(known);
-        }
-        let route = Arc::new(route(said));
-        self.0.insert(said.clone(), Arc::clone(&route));
-        route
-    }
-}
-
-fn route(said: &Attributes) -> Route {
-    let mut route = Route { local_pref: Some(said.local_pref).filter(|&given| given != 0), ..Route::default() };
-    for community in &said.communities {
-        match *community {
-            Community::Standard(high, low) => {
-                route.communities.insert(wire::Community(u32::from(high) << 16 | u32::from(low)));
-            }
-            Community::Large(global, local1, local2) => {
-                route.large_communities.insert(LargeCommunity { global, local1, local2 });
-            }
-        }
-    }
-    route
 }
 
 #[cfg(test)]

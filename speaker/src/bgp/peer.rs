@@ -11,6 +11,7 @@
 use super::{
     News, Order, Said, Standing, Standings,
     connection::{Connection, Read},
+    routes::Spoken,
 };
 use crate::{
     metrics::bgp::{Metrics, Numbers},
@@ -74,6 +75,7 @@ pub(super) struct Peer {
     bfd: Option<PeerState>,
     why: Option<String>,
     buffer: Vec<u8>,
+    spoken: Spoken,
     /// There from the first order on.
     numbers: Option<Numbers>,
     wires: Wires,
@@ -93,6 +95,7 @@ impl Peer {
             bfd: None,
             why: None,
             buffer: vec![0; BUFFER],
+            spoken: Spoken::default(),
             numbers: None,
             wires,
         }
@@ -135,8 +138,17 @@ impl Peer {
             self.forget();
             self.numbers = Some(self.wires.metrics.peer(&order.link));
         }
-        let wanted = Wanted { settings: order.settings.clone(), routes: order.routes.clone() };
-        self.session.set(now, wanted);
+        match &before {
+            Some(before) if before.settings == order.settings => {
+                for (prefix, route) in self.spoken.since(&before.routes, &order.routes) {
+                    self.session.change(now, prefix, route);
+                }
+            }
+            _ => {
+                let routes = self.spoken.all(&order.routes);
+                self.session.set(now, Wanted { settings: order.settings.clone(), routes });
+            }
+        }
         if before.is_some_and(|before| !before.link.same_way(&order.link)) {
             self.session.handle(now, Event::Reset { text: "the way to this peer was configured anew".to_owned() });
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Addresses of Services.
-type Announced = BTreeSet<(ServiceKey, IpAddr)>;
+pub(super) type Announced = BTreeSet<(ServiceKey, IpAddr)>;
 
 /// Tells what happens with peers; what goes on and on is said once.
 #[derive(Default)]
@@ -23,37 +23,62 @@ pub(super) struct Teller {
     said: BTreeMap<String, String>,
     unusable: BTreeMap<String, Unusable>,
     wishes: Tree<ServiceKey, Wish>,
-    announced: Announced,
+    /// The peers whose sessions stand.
+    up: BTreeSet<String>,
+    announced: BTreeMap<ServiceKey, BTreeSet<IpAddr>>,
 }
 
 impl Teller {
-    /// Learns what is wanted, and which peers cannot be talked to. What is to be shown of Services is put on the board.
-    pub(super) fn learn(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>, board: &Board<Peers>) {
+    /// Learns what is wanted, and which peers cannot be talked to. What is to be shown of Services is put on the board. Returns the addresses
+    /// that are announced from here on, and those that are not any more.
+    pub(super) fn learn(
+        &mut self,
+        picture: &Picture,
+        unusable: BTreeMap<String, Unusable>,
+        board: &Board<Peers>,
+    ) -> (Announced, Announced) {
+        let mut changed = Vec::new();
         picture.bgp_wishes.since(&self.wishes, |service, before, now| {
             let peers = |wish: Option<&Wish>| wish.map(|wish| Peers(wish.peers.clone()));
             let (before, now) = (peers(before), peers(now));
             if before != now {
                 board.show(service, now);
             }
+            changed.push(service.clone());
         });
         self.wishes = picture.bgp_wishes.clone();
         for (peer, why) in unusable.iter().filter(|(peer, why)| self.unusable.get(*peer) != Some(why)) {
             tracing::error!(peer, protocol = "bgp", error = %why, "cannot talk to the peer");
         }
         self.unusable = unusable;
+        self.look(changed)
     }
 
-    /// The addresses of Services that are announced since the last call, and those that are not any more.
-    pub(super) fn announced(&mut self, standings: &Standings) -> (Announced, Announced) {
-        let up = |peer: &String| standings.get(peer).is_some_and(|standing| standing.state == State::Established);
-        let now: Announced = self
-            .wishes
-            .iter()
-            .filter(|(_, wish)| wish.peers.iter().any(up))
-            .flat_map(|(key, wish)| wish.ips.iter().map(move |ip| (key.clone(), *ip)))
-            .collect();
-        let before = std::mem::replace(&mut self.announced, now);
-        (&self.announced - &before, &before - &self.announced)
+    /// Learns which sessions stand. Returns as [`Teller::learn`] does.
+    pub(super) fn learn_standings(&mut self, standings: &Standings) -> (Announced, Announced) {
+        let up = standings.iter().filter(|(_, standing)| standing.state == State::Established);
+        let up: BTreeSet<String> = up.map(|(peer, _)| peer.clone()).collect();
+        if self.up == up {
+            return Default::default();
+        }
+        self.up = up;
+        self.look(self.wishes.keys().cloned().collect())
+    }
+
+    /// Looks again at what of these Services is announced.
+    fn look(&mut self, services: Vec<ServiceKey>) -> (Announced, Announced) {
+        let (mut begun, mut over) = (Announced::new(), Announced::new());
+        for service in services {
+            let wish = self.wishes.get(&service).filter(|wish| !wish.peers.is_disjoint(&self.up));
+            let now: BTreeSet<IpAddr> = wish.into_iter().flat_map(|wish| &wish.ips).copied().collect();
+            let before = self.announced.remove(&service).unwrap_or_default();
+            begun.extend(now.difference(&before).map(|ip| (service.clone(), *ip)));
+            over.extend(before.difference(&now).map(|ip| (service.clone(), *ip)));
+            if !now.is_empty() {
+                self.announced.insert(service, now);
+            }
+        }
+        (begun, over)
     }
 
     pub(super) fn tell(&mut self, News { peer, said }: News) {

@@ -116,14 +116,18 @@ impl Reporter {
     }
 
     /// Learns what is to be announced by BGP, and to whom.
-    pub(crate) fn learn_bgp(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>, standings: &Standings) {
-        self.bgp.learn(picture, unusable, &self.bgp_board);
-        self.learn_standings(standings);
+    pub(crate) fn learn_bgp(&mut self, picture: &Picture, unusable: BTreeMap<String, Unusable>) {
+        let (begun, over) = self.bgp.learn(picture, unusable, &self.bgp_board);
+        self.announce_by_bgp(begun, over);
     }
 
     /// Learns which BGP sessions stand. A Service counts as announced by BGP while one that it goes to does.
     pub(crate) fn learn_standings(&mut self, standings: &Standings) {
-        let (begun, over) = self.bgp.announced(standings);
+        let (begun, over) = self.bgp.learn_standings(standings);
+        self.announce_by_bgp(begun, over);
+    }
+
+    fn announce_by_bgp(&self, begun: bgp::Announced, over: bgp::Announced) {
         for (service, ip) in over {
             self.metrics.announces_no_more(&service, ip, Protocol::Bgp);
         }

@@ -26,5 +26,5 @@ pub(crate) struct Picture {
     /// What each Service of our class wishes for by BGP from this node.
     pub(crate) bgp_wishes: Tree<ServiceKey, bgp::Wish>,
     /// The routes of each BGP peer of this node; none before `resolved`.
-    pub(crate) bgp: Arc<bgp::Desired>,
+    pub(crate) bgp: bgp::Desired,
 }

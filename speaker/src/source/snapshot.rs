@@ -11,7 +11,7 @@ use super::{
 };
 use crate::metrics::Metrics;
 use herald_crds::model::{Endpoint, Service, ServiceKey, ServiceKind};
-use herald_desire::{Book, Refusal, Tree, View, bgp};
+use herald_desire::{Book, Refusal, View, bgp};
 use herald_runtime::{
     state::Found,
     watch::{Change, Key},
@@ -46,9 +46,8 @@ pub(super) struct Snapshot {
     slices_of: BTreeMap<ServiceKey, BTreeSet<Key>>,
     changed: BTreeSet<ServiceKey>,
     book: Book,
-    bgp_wishes: Tree<ServiceKey, bgp::Wish>,
+    bgp: bgp::Book,
     bgp_refused: BTreeMap<ServiceKey, Refusal>,
-    bgp: Arc<bgp::Desired>,
 }
 
 impl Snapshot {
@@ -63,9 +62,8 @@ impl Snapshot {
             slices_of: BTreeMap::new(),
             changed: BTreeSet::new(),
             book: Book::default(),
-            bgp_wishes: Tree::new(),
+            bgp: bgp::Book::default(),
             bgp_refused: BTreeMap::new(),
-            bgp: Arc::default(),
         }
     }
 
@@ -118,65 +116,65 @@ impl Snapshot {
         if read {
             self.changed.extend(self.service.keys().cloned());
         }
-        let before = self.bgp_wishes.clone();
         for key in std::mem::take(&mut self.changed) {
             self.look(&key);
         }
-        let complete = self.reading.missing().is_empty();
-        if complete && (read || self.bgp_wishes != before) {
-            self.bgp = Arc::new(bgp::desired(&self.view(), self.bgp_wishes.values()));
+        if read {
+            let Self { settings, reading, bgp, .. } = self;
+            bgp.renew(&view(settings, reading));
         }
+        let complete = self.reading.missing().is_empty();
         Some(Picture {
             nodes: Arc::clone(self.reading.nodes()),
             desired: self.book.desired().clone(),
             wishes: self.book.wishes().clone(),
             resolved: complete.then(|| Arc::clone(self.reading.resolved())),
-            bgp_wishes: self.bgp_wishes.clone(),
-            bgp: Arc::clone(&self.bgp),
+            bgp_wishes: self.bgp.wishes().clone(),
+            bgp: self.bgp.desired().clone(),
         })
-    }
-
-    fn view(&self) -> View<'_> {
-        View {
-            resolved: self.reading.resolved(),
-            nodes: self.reading.nodes(),
-            me: &self.settings.node,
-            ignore_exclude_label: self.settings.ignore_exclude_label,
-        }
     }
 
     /// Notes what comes of a Service, and says why it is not announced if that is news.
     fn look(&mut self, key: &ServiceKey) {
-        let class = self.settings.class.as_deref();
+        let Self { settings, reading, service, slice, slices_of, book, bgp, bgp_refused, .. } = self;
+        let view = view(settings, reading);
+        let class = settings.class.as_deref();
         let ours = |service: &&Service| service.kind == ServiceKind::LoadBalancer && service.handled_by(class);
-        let Some(service) = self.service.get(key).filter(ours) else {
-            self.book.note(key, None);
-            self.bgp_wishes.remove(key);
-            self.bgp_refused.remove(key);
+        let Some(service) = service.get(key).filter(ours) else {
+            book.note(key, None);
+            bgp.note(&view, key, None);
+            bgp_refused.remove(key);
             return;
         };
-        let slices = self.slices_of.get(key).into_iter().flatten().filter_map(|slice| self.slice.get(slice));
+        let slices = slices_of.get(key).into_iter().flatten().filter_map(|key| slice.get(key));
         let endpoints: Vec<_> = slices.flat_map(|(_, endpoints)| endpoints).cloned().collect();
-        let view = self.view();
         let by_layer2 = herald_desire::service(&view, service, &endpoints);
         let by_bgp = bgp::service(&view, service, &endpoints);
 
-        let known = self.book.wishes().get(key).and_then(|known| known.as_ref().err());
+        let known = book.wishes().get(key).and_then(|known| known.as_ref().err());
         tell(key, "layer2", by_layer2.as_ref().err(), known);
-        self.book.note(key, Some(by_layer2));
-        tell(key, "bgp", by_bgp.as_ref().err(), self.bgp_refused.get(key));
+        book.note(key, Some(by_layer2));
+        tell(key, "bgp", by_bgp.as_ref().err(), bgp_refused.get(key));
         match by_bgp {
             Ok(wish) => {
-                self.bgp_refused.remove(key);
-                if self.bgp_wishes.get(key) != Some(&wish) {
-                    self.bgp_wishes.insert(key.clone(), wish);
-                }
+                bgp_refused.remove(key);
+                bgp.note(&view, key, Some(wish));
             }
             Err(refusal) => {
-                self.bgp_wishes.remove(key);
-                self.bgp_refused.insert(key.clone(), refusal);
+                bgp.note(&view, key, None);
+                bgp_refused.insert(key.clone(), refusal);
             }
         }
+    }
+}
+
+/// What decisions are made from.
+fn view<'a>(settings: &'a Settings, reading: &'a Reading) -> View<'a> {
+    View {
+        resolved: reading.resolved(),
+        nodes: reading.nodes(),
+        me: &settings.node,
+        ignore_exclude_label: settings.ignore_exclude_label,
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use herald_bgp::{Ended, Observed, State};
-use herald_crds::model::{Config, Endpoint, NodeFacts, SecretFacts, Service, resolve};
-use herald_desire::View;
+use herald_crds::model::{Config, Endpoint, NodeFacts, SecretFacts, Service, ServiceKey, resolve};
+use herald_desire::{View, bgp::Book};
 use herald_tests::wire::{Node, plan};
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::{Value, from_value, json};
@@ -104,11 +104,14 @@ impl Objects {
             let written: k8s_openapi::api::core::v1::Service = from_value(written).unwrap();
             herald_desire::bgp::service(&view, &Service::from(&written), &endpoints).ok()
         };
-        let wishes: Vec<_> = self.services.values().filter_map(wish).collect();
-        let desired = herald_desire::bgp::desired(&view, &wishes);
+        let keyed = |(service, ips)| Some((ServiceKey::new("default", service), wish(ips)?));
+        let wishes: Vec<_> = self.services.iter().filter_map(keyed).collect();
+        let mut book = Book::default();
+        book.renew(&view);
+        wishes.into_iter().for_each(|(key, wish)| book.note(&view, &key, Some(wish)));
+        let desired = book.desired();
         let network = network(node);
-        let world =
-            World { node: name, facts: config.nodes.get(name), view: &network, resolved: &resolved, desired: &desired };
+        let world = World { node: name, facts: config.nodes.get(name), view: &network, resolved: &resolved, desired };
         let (orders, unusable) = orders(&world);
         assert!(unusable.is_empty(), "{unusable:?}");
         orders

@@ -125,23 +125,6 @@ fn a_peer_behind_an_interface_is_explained() {
     assert!(unusable["a"].to_string().contains("spec.peerAddress"));
 }
 
-#[test]
-fn attributes_keep_their_meaning_and_are_shared() {
-    let said =
-        Attributes { local_pref: 200, communities: [Community::Standard(65000, 1), Community::Large(1, 2, 3)].into() };
-    let mut spoken = Spoken::default();
-    let route = spoken.of(&said);
-    assert!(Arc::ptr_eq(&route, &spoken.of(&said)));
-    let expected = Route {
-        local_pref: Some(200),
-        communities: [wire::Community(65000 << 16 | 1)].into(),
-        large_communities: [LargeCommunity { global: 1, local1: 2, local2: 3 }].into(),
-        ..Route::default()
-    };
-    assert_eq!(*route, expected);
-    assert_eq!(spoken.of(&Attributes::default()).local_pref, None);
-}
-
 /// Node n1 with 10.0.0.1/24 and 2001:db8::1/64 on eth0, and a VRF.
 struct Lab {
     node: &'static str,
@@ -189,7 +172,7 @@ impl Lab {
         let view = NodeView { interfaces: [(2, eth0), (9, interface("red", &[]))].into(), neighbours: BTreeMap::new() };
         let (resolved, problems) = resolve(&self.config);
         assert!(problems.is_empty(), "{problems:?}");
-        let desired = resolved.bgp_peers.keys().map(|name| (name.clone(), BTreeMap::new())).collect();
+        let desired = resolved.bgp_peers.keys().map(|name| (name.clone(), Routes::new())).collect();
         let facts = self.config.nodes.get(self.node);
         orders(&World { node: self.node, facts, view: &view, resolved: &resolved, desired: &desired })
     }
