@@ -11,7 +11,10 @@ use herald_runtime::{
     log::LogArgs,
     tls::TlsVersion,
 };
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// Announces addresses of LoadBalancer Services from this node.
 #[derive(Parser, Debug)]
@@ -64,6 +67,11 @@ pub(crate) struct Args {
     /// For how many seconds connections that were made through the old owner of an address go on after it moved; 0 switches that off.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(crate) drain: u32,
+
+    /// Where kube-proxy answers at /healthz, as 127.0.0.1:10256: an address goes to another node while it is not healthy here. Without it, kube-proxy
+    /// is not asked.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) kube_proxy_healthz: Option<SocketAddr>,
 
     /// Port of /metrics on the node's addresses; 0 serves none.
     #[arg(long, default_value_t = keys::METRICS_PORT)]

@@ -3,6 +3,7 @@
 
 mod args;
 mod bgp;
+mod health;
 mod metrics;
 mod net;
 mod node;

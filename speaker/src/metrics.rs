@@ -75,6 +75,7 @@ pub(crate) struct Metrics {
     config_stale: Gauge,
     problems: Gauge,
     members: Gauge,
+    fit: Gauge,
     gained: Family<Reason, Counter>,
     lost: Family<Reason, Counter>,
     rejected: Family<Reason, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             config_stale: Gauge::default(),
             problems: Gauge::default(),
             members: Gauge::default(),
+            fit: Gauge::default(),
             gained: Family::default(),
             lost: Family::default(),
             rejected: Family::default(),
@@ -147,6 +149,8 @@ impl Metrics {
         registry.register("metallb_k8s_client_update_errors", "Writes that failed", m.update_errors.clone());
         registry.register("herald_speaker_writes", "Writes to the API server by kind and result", m.writes.clone());
         registry.register("herald_config_problems", "Objects set aside", m.problems.clone());
+        registry.register("herald_node_fit", "0 while kube-proxy does not serve here", m.fit.clone());
+        m.fit.set(1);
         registry.register("herald_election_members", "Other speakers heard", m.members.clone());
         registry.register("herald_election_gains", "Addresses gained", m.gained.clone());
         registry.register("herald_election_losses", "Addresses lost", m.lost.clone());
@@ -282,6 +286,10 @@ impl Metrics {
 
     pub(crate) fn ignored(&self, reason: &'static str) {
         self.ignored.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn fit(&self, fit: bool) {
+        self.fit.set(i64::from(fit));
     }
 
     pub(crate) fn member_up(&self) {

@@ -9,7 +9,7 @@ use crate::{
 };
 use herald_crds::model::{Interfaces, NodeFacts};
 use herald_desire::{Desired, Tree};
-use herald_election::{Link, NodeId};
+use herald_election::{Fitness, Link, NodeId};
 use herald_l2::{InterfaceIndex, MacAddr};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -145,6 +145,7 @@ fn frame(me: &Me, picture: &Picture, view: &NodeView) -> Result<Orders, Missing>
         heartbeat: SocketAddr::new(address, me.port),
         heartbeat_interface: InterfaceIndex(index),
         link,
+        fitness: Fitness::default(),
         witnesses: witnesses(interface, view, &members),
         members,
         nodes,

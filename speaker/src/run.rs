@@ -11,6 +11,7 @@
 use crate::{
     args::Args,
     bgp::{self, Bgp, Standings},
+    health,
     metrics::{self, Metrics},
     net::{
         flows::{Flows, Picked},
@@ -32,7 +33,7 @@ use crate::{
 use anyhow::Context;
 use herald_crds::keys;
 use herald_desire::Tree;
-use herald_election::{Election, NodeId, Settings, Witness};
+use herald_election::{Election, Fitness, NodeId, Settings, Witness};
 use herald_l2::Announcer;
 use herald_runtime::{
     admin::Readiness,
@@ -145,6 +146,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (bfd, peer_states) = Bfd::new(seed()?, bfd_metrics);
     let (bgp, bgp_news, standings) = Bgp::new(bgp_metrics, peer_states);
     let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
+    let (verdicts, fitness) = watch::channel(args.kube_proxy_healthz.is_none().then_some(Fitness::Fit));
+    if let Some(address) = args.kube_proxy_healthz {
+        tokio::spawn(health::follow(address, Arc::clone(&metrics), verdicts));
+    }
     let (board, bgp_board) = (Board::default(), Board::default());
     writers.spawn({
         let (client, namespace, node, pod) = (client.clone(), namespace.clone(), args.node_name.clone(), pod.clone());
@@ -164,6 +169,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         orderer: Orderer::new(me),
         view,
         picture,
+        fitness,
         pulse,
         flows: flows.clone(),
         addresses: Tree::new(),
@@ -222,6 +228,7 @@ struct Worker {
     orderer: Orderer,
     view: watch::Receiver<Option<NodeView>>,
     picture: watch::Receiver<Option<Picture>>,
+    fitness: watch::Receiver<Option<Fitness>>,
     pulse: Pulse,
     flows: Flows,
     /// Every address that some node should announce.
@@ -272,6 +279,9 @@ impl Worker {
                         self.order(orders).await;
                     }
                 }
+                Ok(()) = self.fitness.changed() => if let Some(orders) = self.renew() {
+                    self.order(orders).await;
+                },
                 item = news.recv() => {
                     let item = item.context("the pulse thread ended")?;
                     let (left, took) = (matches!(item, News::Left), matches!(item, News::Took));
@@ -415,7 +425,8 @@ impl Worker {
     fn renew(&mut self) -> Option<Arc<Orders>> {
         let picture = self.picture.borrow_and_update().clone();
         let view = self.view.borrow_and_update().clone();
-        let (Some(picture), Some(view)) = (&picture, &view) else { return None };
+        let fitness = *self.fitness.borrow_and_update();
+        let (Some(picture), Some(view), Some(fitness)) = (&picture, &view, fitness) else { return None };
         self.readiness.set("configuration", true);
         let (peers, unusable) = match &picture.resolved {
             Some(resolved) => bgp::orders::orders(&bgp::orders::World {
@@ -430,7 +441,7 @@ impl Worker {
         let orders = match self.orderer.orders(picture, view) {
             Ok(orders) => {
                 let bfd = peers.values().filter_map(|peer| peer.bfd).collect();
-                Arc::new(Orders { bfd, ..orders })
+                Arc::new(Orders { bfd, fitness, ..orders })
             }
             Err(missing) => {
                 // What was ordered last stays in force: a Node object that vanishes for a moment moves nothing.

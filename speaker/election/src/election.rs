@@ -21,7 +21,7 @@ use crate::phase::Suspension;
 use crate::prepare::Preparation;
 use crate::succession::Testament;
 use crate::timing::Timing;
-use crate::vocabulary::{Action, Event, Link, LoseReason, Observed, Phase, Settings, Wanted};
+use crate::vocabulary::{Action, Event, Fitness, Link, LoseReason, Observed, Phase, Settings, Wanted};
 use crate::watch::{Roster, Sighting};
 use crate::wire::{Entry, Offer, Vip};
 
@@ -37,6 +37,7 @@ pub struct Election {
     pub(crate) link: Link,
     pub(crate) learn_until: Option<Instant>,
     pub(crate) suspended: Option<Suspension>,
+    pub(crate) fitness: Fitness,
     pub(crate) leaving_until: Option<Instant>,
     pub(crate) left: bool,
     pub(crate) phase: Phase,
@@ -118,6 +119,7 @@ impl Election {
             link: Link::Up,
             learn_until,
             suspended: None,
+            fitness: Fitness::Fit,
             leaving_until: None,
             left: false,
             phase: Phase::Learning,
@@ -171,6 +173,7 @@ impl Election {
             Event::Refused { by } => self.refused(now, by),
             Event::Inherit(testament) => self.inherit(testament),
             Event::Prepared(ips) => self.prepared(ips),
+            Event::Fitness(fitness) => self.set_fitness(fitness),
             Event::Leave => self.leave(now),
         }
         self.think(now);

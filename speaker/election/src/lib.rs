@@ -75,7 +75,7 @@ pub use node::NodeId;
 pub use succession::{Bequest, Testament};
 pub use timing::{Timing, UnsafeTiming};
 pub use vocabulary::{
-    Action, Address, Drop, Event, Evidence, Foresight, GainReason, Link, LoseReason, Observed, Phase, Settings, Wanted,
-    Witness,
+    Action, Address, Drop, Event, Evidence, Fitness, Foresight, GainReason, Link, LoseReason, Observed, Phase,
+    Settings, Wanted, Witness,
 };
 pub use wire::{Key, WeakSecret};

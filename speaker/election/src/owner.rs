@@ -6,10 +6,12 @@
 //!   a live member has a lesser claim         -> send it ours
 //!   that lesser claim is gone                -> announce once more
 //!   this node leaves or is no candidate      -> hand over (handover.rs)
+//!   this node is unfit                       -> hand over, or keep what nobody takes
 //! a live member owns it                      -> nothing, whatever the order says: an owner stays
 //! nobody owns it
 //!   this node is the first live candidate    -> claim it
 //!   it is the second, third ...              -> claim it after one, two ... steps, if still nobody has
+//!   it is unfit                              -> that much later still
 //! ```
 
 use std::net::IpAddr;
@@ -17,11 +19,11 @@ use std::time::{Duration, Instant};
 
 use crate::claim::{Claim, next_epoch, standing};
 use crate::election::Election;
-use crate::handover::Handing;
+use crate::handover::{Handing, Unless};
 use crate::node::NodeId;
 use crate::order::ranking;
 use crate::timing::UNWANTED_WAIT;
-use crate::vocabulary::{Action, Address, GainReason, LoseReason, Observed};
+use crate::vocabulary::{Action, Address, Fitness, GainReason, LoseReason, Observed};
 use crate::watch::Side;
 use crate::wire::{Entry, Flags, Vip};
 
@@ -138,21 +140,29 @@ impl Election {
         } else if let Some(rival) = self.slots.get_mut(&ip).and_then(|slot| slot.rival.take()) {
             self.outbox.push_back(Action::Reassert { ip, epoch: claim.epoch, rival });
         }
-        let why = if self.leaving_until.is_some() {
-            Some(LoseReason::Leaving)
-        } else if self.is_candidate(ip) {
-            None
+        let unless_taken = if self.leaving_until.is_some() {
+            Some(Unless::Lose(LoseReason::Leaving))
+        } else if !self.is_candidate(ip) {
+            Some(Unless::Lose(LoseReason::NotCandidate))
+        } else if self.fitness == Fitness::Unfit {
+            Some(Unless::Keep)
         } else {
-            Some(LoseReason::NotCandidate)
+            None
         };
-        match why {
-            Some(why) if self.suspended.is_none() => self.hand_over(now, ip, why),
+        match unless_taken {
+            Some(unless_taken) if self.suspended.is_none() => self.hand_over(now, ip, unless_taken),
             Some(_) => {}
             None => {
                 if let Some(hold) = self.holds.get_mut(&ip) {
                     hold.handing = None;
                 }
             }
+        }
+    }
+
+    pub(crate) fn set_fitness(&mut self, fitness: Fitness) {
+        if std::mem::replace(&mut self.fitness, fitness) != fitness {
+            self.dirty.extend(self.slots.keys());
         }
     }
 
@@ -202,6 +212,9 @@ impl Election {
         }
         if matches!(slot.lost, Some((_, Lost::Resigned { reason })) if reason == LoseReason::Unwanted as u8) {
             turn += UNWANTED_WAIT;
+        }
+        if self.fitness == Fitness::Unfit {
+            turn += timing.drain();
         }
         turn
     }

@@ -158,6 +158,10 @@ impl Timing {
     }
 }
 
+/// How long an unfit owner waits before it asks the others again to take what none of them took: a node that mends in the meantime is found soon,
+/// and a thousand addresses that nobody takes cost a hundred offers a second.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(10);
+
 /// How often a member that was never heard, or not for long, is greeted.
 pub(crate) const HELLO: Duration = Duration::from_secs(1);
 

@@ -87,8 +87,22 @@ pub enum Event<'a> {
     Prepared(&'a [IpAddr]),
     /// This process takes the place of an earlier one on this node. To be delivered before anything is set; later it is ignored.
     Inherit(&'a Testament),
+    /// Whether what is sent to this node is served.
+    Fitness(Fitness),
     /// This speaker is about to stop: hand everything over, then say [`Action::Left`].
     Leave,
+}
+
+/// Whether this node serves what it owns. A new machine takes itself for fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fitness {
+    /// It does.
+    #[default]
+    Fit,
+    /// It does not, or badly: its addresses are better off elsewhere, and here better than nowhere. What it owns it offers to the others and
+    /// keeps until one of them takes it; it takes nothing that is offered; and of what nobody owns it takes only what nobody else took in
+    /// the time of a hand-over.
+    Unfit,
 }
 
 /// Whether the announcing interface has a carrier. A new machine takes it for up.

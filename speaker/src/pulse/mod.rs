@@ -49,6 +49,8 @@ pub(crate) struct Orders {
     pub(crate) heartbeat_interface: InterfaceIndex,
     /// Whether that interface has carrier.
     pub(crate) link: herald_election::Link,
+    /// Whether what is sent to this node is served.
+    pub(crate) fitness: herald_election::Fitness,
     /// Every other node, and where it hears heartbeats.
     pub(crate) members: BTreeMap<NodeId, SocketAddr>,
     /// Every other node's addresses, of both families.

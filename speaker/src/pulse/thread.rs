@@ -232,6 +232,7 @@ impl Thread {
             },
         );
         self.election.handle(now, ElectionEvent::Link(orders.link));
+        self.election.handle(now, ElectionEvent::Fitness(orders.fitness));
         self.bfd.order(now, &orders.bfd);
         self.orders = Some(orders);
         // The announcer hears of it in `settle`, when the election has said what this node still owns.

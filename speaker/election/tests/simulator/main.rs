@@ -6,6 +6,7 @@
 
 mod drops;
 mod faults;
+mod fitness;
 mod oracles;
 mod planned;
 mod prepare;

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use herald_election::{
-    Action, Address, Election, Event, Foresight, GainReason, Key, Link, LoseReason, NodeId, Observed, Settings,
-    Testament, Timing, Wanted, Witness,
+    Action, Address, Election, Event, Fitness, Foresight, GainReason, Key, Link, LoseReason, NodeId, Observed,
+    Settings, Testament, Timing, Wanted, Witness,
 };
 
 pub(crate) const fn ms(ms: u64) -> Duration {
@@ -382,6 +382,10 @@ impl World {
             election.set(now, wanted);
         }
         self.drain(index);
+    }
+
+    pub(crate) fn fitness(&mut self, index: usize, fitness: Fitness) {
+        self.feed(index, Event::Fitness(fitness));
     }
 
     pub(crate) fn leave(&mut self, index: usize) {
