@@ -205,8 +205,11 @@ fn events_give_the_reasons_of_metallb() {
     for (reason, text, warning) in controller {
         assert_eq!((reason.as_str(), reason.is_warning()), (text, warning));
     }
-    let speaker =
-        [(SpeakerReason::NodeAssigned, "nodeAssigned", false), (SpeakerReason::AnnounceFailed, "announceFailed", true)];
+    let speaker = [
+        (SpeakerReason::NodeAssigned, "nodeAssigned", false),
+        (SpeakerReason::AnnounceFailed, "announceFailed", true),
+        (SpeakerReason::AddressConflict, "addressConflict", true),
+    ];
     for (reason, text, warning) in speaker {
         assert_eq!((reason.as_str(), reason.is_warning()), (text, warning));
     }

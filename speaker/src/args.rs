@@ -2,6 +2,7 @@
 //!
 //! A flag of MetalLB that has nothing to act on here is read, so that the pod starts, and named in a warning.
 
+use crate::pulse::OnConflict;
 use clap::{ArgAction, Args as Group, Parser, ValueEnum};
 use herald_crds::keys;
 use herald_election::Timing;
@@ -72,6 +73,10 @@ pub(crate) struct Args {
     /// is not asked.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) kube_proxy_healthz: Option<SocketAddr>,
+
+    /// What to do when a host that is no node claims an address that this node announces.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) on_conflict: OnConflict,
 
     /// Port of /metrics on the node's addresses; 0 serves none.
     #[arg(long, default_value_t = keys::METRICS_PORT)]

@@ -21,7 +21,7 @@ use crate::{
     node::NodeView,
     orders::{Me, Missing, Orderer},
     ports::Ports,
-    pulse::{Inheritance, News, Orders, Pulse, bfd::Bfd},
+    pulse::{Doubts, Inheritance, News, Orders, Pulse, bfd::Bfd},
     report::{
         self, Reporter,
         events::Events,
@@ -145,7 +145,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let drain = Duration::from_secs(args.drain.into());
     let (bfd, peer_states) = Bfd::new(seed()?, bfd_metrics);
     let (bgp, bgp_news, standings) = Bgp::new(bgp_metrics, peer_states);
-    let (pulse, flows, news) = Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, drain)?;
+    let doubts = Doubts::new(seed()?, args.on_conflict);
+    let (pulse, flows, news) =
+        Pulse::start(election, Announcer::new(herald_l2::Settings::default()), bfd, doubts, drain)?;
     let (verdicts, fitness) = watch::channel(args.kube_proxy_healthz.is_none().then_some(Fitness::Fit));
     if let Some(address) = args.kube_proxy_healthz {
         tokio::spawn(health::follow(address, Arc::clone(&metrics), verdicts));
@@ -178,7 +180,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         bgp: Some(bgp),
         standings,
         readiness,
-        reporter: Reporter::new(args.node_name.clone(), metrics, events, board, bgp_board),
+        reporter: Reporter::new(args.node_name.clone(), metrics, events, board, bgp_board, args.on_conflict),
         said: None,
         orders: None,
         ports,
@@ -402,8 +404,8 @@ impl Worker {
 
     async fn succeed(&mut self, predecessor: &mut Peer, orders: &Arc<Orders>) -> io::Result<()> {
         let heartbeat = heartbeat::bind(orders.heartbeat)?;
-        let (testament, following) = predecessor.take().await?;
-        self.pulse.inherit(Arc::clone(orders), Inheritance { testament, following, heartbeat });
+        let (testament, following, doubtful) = predecessor.take().await?;
+        self.pulse.inherit(Arc::clone(orders), Inheritance { testament, following, doubtful, heartbeat });
         match predecessor.clients().await {
             Ok(clients) => self.pulse.learn(clients),
             Err(error) => tracing::debug!(%error, "the earlier speaker's clients are not known"),

@@ -24,6 +24,7 @@ use herald_election::{Bequest, NodeId, Testament};
 use herald_l2::{Client, InterfaceIndex, MacAddr};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeSet,
     io,
     net::IpAddr,
     os::{linux::net::SocketAddrExt as _, unix::net as std_unix},
@@ -67,6 +68,7 @@ struct Estate {
     roster: Vec<u64>,
     heard: Vec<u64>,
     following: Vec<Following>,
+    doubtful: BTreeSet<IpAddr>,
 }
 
 /// The name of the socket of a node's speaker.
@@ -168,15 +170,16 @@ impl Peer {
 
     /// Leaves everything to the successor, and waits until it has taken it.
     pub(crate) async fn leave_to(&mut self, bequeathed: Bequeathed) -> io::Result<()> {
-        let Bequeathed { testament, following, clients } = bequeathed;
+        let Bequeathed { testament, following, doubtful, clients } = bequeathed;
         let claims = testament.claims.iter().map(|(ip, claim)| (*ip, claim.epoch, claim.quorate, claim.reason));
-        let ids = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
+        let ids = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
         let estate = Estate {
             incarnation: testament.incarnation,
             claims: claims.collect(),
             roster: ids(&testament.roster),
             heard: ids(&testament.heard),
             following,
+            doubtful,
         };
         self.say(&Word::Estate(estate)).await?;
         let clients = clients.into_iter().map(|(ip, interface, client)| (ip, interface.0, client.ip, client.mac.0));
@@ -193,7 +196,7 @@ impl Peer {
     }
 
     /// From the predecessor: what it owned. It owns nothing from here on.
-    pub(crate) async fn take(&mut self) -> io::Result<(Testament, Vec<Following>)> {
+    pub(crate) async fn take(&mut self) -> io::Result<(Testament, Vec<Following>, BTreeSet<IpAddr>)> {
         self.say(&Word::Take).await?;
         let Word::Estate(estate) = timeout_at(Instant::now() + WORD, self.hear()).await?? else {
             return Err(out_of_turn());
@@ -207,7 +210,7 @@ impl Peer {
             heard: estate.heard.into_iter().map(NodeId).collect(),
             answers: Duration::ZERO,
         };
-        Ok((testament, estate.following))
+        Ok((testament, estate.following, estate.doubtful))
     }
 
     /// From the predecessor: who asked for its addresses.
@@ -255,7 +258,6 @@ fn out_of_turn() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     fn bequeathed() -> Bequeathed {
         let ips: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
@@ -269,6 +271,7 @@ mod tests {
                 answers: Duration::ZERO,
             },
             following: Vec::new(),
+            doubtful: [ips[0]].into(),
             clients: vec![(ips[1], InterfaceIndex(3), Client { ip: ips[1], mac: MacAddr([2; 6]) })],
         }
     }
@@ -295,9 +298,9 @@ mod tests {
             peer.ended().await;
         });
         let mut peer = find(&name).await;
-        let (testament, following) = peer.take().await.unwrap();
+        let (testament, following, doubtful) = peer.take().await.unwrap();
         let expected = bequeathed();
-        assert_eq!((testament, following), (expected.testament, expected.following));
+        assert_eq!((testament, following, doubtful), (expected.testament, expected.following, expected.doubtful));
         assert_eq!(peer.clients().await.unwrap(), expected.clients);
         peer.took().await.unwrap();
         assert!(!running.is_finished(), "the other side waits for this one's end");

@@ -88,6 +88,8 @@ pub enum SpeakerReason {
     NodeAssigned,
     /// The node won the Service but has none of the interfaces it is to be announced on.
     AnnounceFailed,
+    /// A host that is no node of the cluster has the address, or claims it.
+    AddressConflict,
 }
 
 impl SpeakerReason {
@@ -96,12 +98,13 @@ impl SpeakerReason {
         match self {
             Self::NodeAssigned => "nodeAssigned",
             Self::AnnounceFailed => "announceFailed",
+            Self::AddressConflict => "addressConflict",
         }
     }
 
     /// Whether the Event is a Warning rather than Normal.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::AnnounceFailed)
+        matches!(self, Self::AnnounceFailed | Self::AddressConflict)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `broadcast`  | request for itself to everybody (RFC 5227 §2.3)      | NA to ff02::1, S=0 O=1 (RFC 4861 §7.2.6)   |
 //! | `second`     | reply to itself to everybody                         | the same to ff02::2 (RFC 9131 §4)          |
 //! | `directed`   | request for the client, to its MAC address           | NS for the client, to its MAC address      |
+//! | `probe`      | request from 0.0.0.0 to everybody (RFC 5227 §1.1)    | NS from :: to its group, with a nonce      |
 //! | `undirected` | request for the gateway, to everybody                | NS for the gateway, to its group           |
 //!
 //! Why these flags: O=0 is for addresses that several nodes answer for, anycast and proxied ones (RFC 4861 §7.2.4).
@@ -21,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::arp::{Arp, Operation};
 use crate::wire::ethernet::multicast;
-use crate::wire::ndp::{Message, Ndp, solicited_node};
+use crate::wire::ndp::{Message, Ndp, probe, solicited_node};
 use crate::{Client, Interface, MacAddr};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -54,6 +55,17 @@ impl Voice {
 
     pub(crate) fn defence_v6(&self, ip: Ipv6Addr) -> Vec<u8> {
         self.advertisement(ip, ALL_NODES, false).frame(self.mac, multicast(ALL_NODES))
+    }
+
+    /// The question whether anybody has an address; it claims nothing.
+    pub(crate) fn probe(&self, ip: IpAddr, nonce: [u8; 6]) -> Vec<u8> {
+        match ip {
+            IpAddr::V4(ip) => {
+                let probe = self.arp(Operation::Request, Ipv4Addr::UNSPECIFIED, MacAddr::ZERO, ip);
+                probe.frame(MacAddr::BROADCAST)
+            }
+            IpAddr::V6(ip) => probe(self.mac, ip, nonce),
+        }
     }
 
     pub(crate) fn broadcast(&self, ip: IpAddr) -> Vec<u8> {

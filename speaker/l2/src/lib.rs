@@ -15,8 +15,9 @@
 //! - every neighbour that knew the old owner and is up learns the new one, whatever kind of entry it holds;
 //! - memory and frame rate are bounded whatever the segment sends.
 //!
-//! Not here: who owns an address (election), sockets and their filters (the speaker's shell), and the probing of an
-//! address before its first use (RFC 5227 §2.1, RFC 4862 §5.4).
+//! [`Prober`] asks whether an address is free before its first use (RFC 5227 §2.1, RFC 4862 §5.4).
+//!
+//! Not here: who owns an address (election), and sockets and their filters (the speaker's shell).
 
 mod address;
 mod announcer;
@@ -25,6 +26,7 @@ mod drop;
 mod frames;
 mod observed;
 mod pace;
+mod prober;
 mod schedule;
 mod settings;
 mod wanted;
@@ -35,5 +37,6 @@ pub use announcer::{Action, Announcer, Event};
 pub use drop::Drop;
 pub use frames::question;
 pub use observed::{Cause, Claimant, Client, Observed};
+pub use prober::{Doubtful, Finding, Prober};
 pub use settings::{EarlyRepeats, Settings};
 pub use wanted::{Address, Interface, Role, Wanted};

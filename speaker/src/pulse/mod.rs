@@ -18,9 +18,10 @@
 pub(crate) mod bfd;
 mod moves;
 mod stopwatch;
-mod thread;
+pub(crate) mod thread;
 
 use crate::net::flows::{Done, Fate, Flows, Off};
+use clap::ValueEnum;
 use herald_desire::Tree;
 use herald_election::{Election, GainReason, LoseReason, NodeId, Testament};
 use herald_l2::{Client, InterfaceIndex};
@@ -34,6 +35,7 @@ use std::{
     thread::Builder,
     time::Duration,
 };
+pub(crate) use thread::Doubts;
 use tokio::sync::{mpsc as news, oneshot};
 
 /// News that may wait for the reporter: a second of the busiest minute. What does not fit is counted and said with the next news
@@ -74,6 +76,26 @@ pub(crate) struct Address {
     pub(crate) interfaces: BTreeSet<InterfaceIndex>,
 }
 
+/// What a node does when a stranger claims an address that it announces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnConflict {
+    /// Announces it again, at most once a second.
+    #[default]
+    Defend,
+    /// Is silent until nobody else has it.
+    Yield,
+}
+
+impl OnConflict {
+    /// What it does, for people.
+    pub(crate) const fn course(self) -> &'static str {
+        match self {
+            Self::Defend => "this node goes on announcing it",
+            Self::Yield => "this node is silent until nobody else has it",
+        }
+    }
+}
+
 /// What happened on the pulse thread.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -92,6 +114,10 @@ pub(crate) enum News {
     Announced { ip: IpAddr, took: Duration },
     /// This node still owns an address, by another process than before.
     Kept { ip: IpAddr, epoch: u64 },
+    /// A host that is no node of ours has an address that this node was about to announce; it stays silent.
+    Taken { ip: IpAddr, interface: InterfaceIndex, mac: herald_l2::MacAddr },
+    /// An address that this node owns is announced from here on: nobody has it.
+    Free { ip: IpAddr },
     /// This process has taken the place of the earlier one, which may fall silent.
     Took,
     /// This node no longer owns an address.
@@ -121,6 +147,8 @@ pub(crate) enum News {
 pub(crate) struct Bequeathed {
     pub(crate) testament: Testament,
     pub(crate) following: Vec<Following>,
+    /// What is owned and not announced.
+    pub(crate) doubtful: BTreeSet<IpAddr>,
     pub(crate) clients: Vec<(IpAddr, InterfaceIndex, Client)>,
 }
 
@@ -129,6 +157,8 @@ pub(crate) struct Bequeathed {
 pub(crate) struct Inheritance {
     pub(crate) testament: Testament,
     pub(crate) following: Vec<Following>,
+    /// What is owned and not announced.
+    pub(crate) doubtful: BTreeSet<IpAddr>,
     /// Bound before the earlier process closed its own.
     pub(crate) heartbeat: UdpSocket,
 }
@@ -157,6 +187,7 @@ impl Pulse {
         election: Election,
         announcer: herald_l2::Announcer,
         bfd: bfd::Bfd,
+        doubts: Doubts,
         drain: Duration,
     ) -> io::Result<(Self, Flows, news::Receiver<News>)> {
         let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
@@ -165,7 +196,7 @@ impl Pulse {
         let (addresses, ready) = mpsc::channel();
         let flows = Flows::start(drain, Done { addresses, wake: Arc::clone(&wake) }, outbox.clone())?;
         let moves = moves::Moves::new(drain);
-        let machines = thread::Machines { election, announcer, bfd, moves };
+        let machines = thread::Machines { election, announcer, bfd, moves, doubts };
         let inboxes = thread::Inboxes { commands: inbox, ready, wake: Arc::clone(&wake) };
         let thread = thread::Thread::new(machines, flows.clone(), inboxes, outbox);
         Builder::new().name("pulse".to_owned()).spawn(move || thread.run())?;

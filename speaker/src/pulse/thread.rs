@@ -1,6 +1,9 @@
 //! The thread's loop.
 
+mod doubts;
 mod succession;
+
+pub(crate) use doubts::Doubts;
 
 use super::{
     Command, News, Orders,
@@ -15,9 +18,12 @@ use crate::net::{
     packet::{Neighbour, PacketSocket},
     realtime,
 };
-use herald_election::{Action as ElectionAction, Election, Event as ElectionEvent, LoseReason, NodeId, Observed};
+use herald_election::{
+    Action as ElectionAction, Election, Event as ElectionEvent, GainReason, LoseReason, NodeId, Observed,
+};
 use herald_l2::{
-    Action as L2Action, Address, Announcer, Event as L2Event, InterfaceIndex, MacAddr, Observed as Layer2, Role, Wanted,
+    Action as L2Action, Address, Announcer, Claimant, Event as L2Event, InterfaceIndex, MacAddr, Observed as Layer2,
+    Role, Wanted,
 };
 use nix::{
     poll::{PollFd, PollFlags, ppoll},
@@ -46,6 +52,7 @@ pub(super) struct Machines {
     pub(super) announcer: Announcer,
     pub(super) bfd: Bfd,
     pub(super) moves: Moves,
+    pub(super) doubts: Doubts,
 }
 
 /// Where others leave word for the thread, and how they wake it.
@@ -63,6 +70,7 @@ pub(super) struct Thread {
     /// Whether the election has handed everything over.
     left: bool,
     moves: Moves,
+    doubts: Doubts,
     stopwatch: Stopwatch,
     flows: Flows,
     inboxes: Inboxes,
@@ -102,8 +110,9 @@ impl Thread {
         inboxes: Inboxes,
         news: tokio::sync::mpsc::Sender<News>,
     ) -> Self {
-        let Machines { election, announcer, bfd, moves } = machines;
+        let Machines { election, announcer, bfd, moves, doubts } = machines;
         Self {
+            doubts,
             election,
             announcer,
             bfd,
@@ -152,6 +161,7 @@ impl Thread {
             self.settle(now);
             self.watch_peers(now, &mut buffer);
             self.take_frames(now, &mut buffer);
+            self.resolve_doubts(now);
             self.follow(now);
             self.announcer.handle(now, L2Event::Tick);
             self.transmit();
@@ -166,6 +176,7 @@ impl Thread {
             self.announcer.deadline(),
             self.bfd.deadline(),
             self.moves.deadline(),
+            self.doubts.prober.deadline(),
             self.replaced,
         ];
         let deadline = deadlines.into_iter().flatten().min();
@@ -346,6 +357,9 @@ impl Thread {
                 }
             }
             ElectionAction::Gain { ip, epoch, reason, from, silent_for } => {
+                if reason == GainReason::FirstOwner {
+                    self.doubts.about.insert(ip);
+                }
                 let connections = self.moves.course(ip);
                 self.tell(News::Gained { ip, epoch, reason, from, silent_for, decided, connections });
                 return self.owned.insert(ip);
@@ -461,7 +475,11 @@ impl Thread {
     fn announce(&mut self, now: Instant) {
         let Some(orders) = &self.orders else { return };
         let address = |ip: &IpAddr, interfaces: &BTreeSet<InterfaceIndex>| Address {
-            role: if !self.suspended && self.owned.contains(ip) { Role::Owner } else { Role::Standby },
+            role: if !self.suspended && self.owned.contains(ip) && !self.doubts.about.contains(ip) {
+                Role::Owner
+            } else {
+                Role::Standby
+            },
             interfaces: interfaces.clone(),
         };
         let wanted = Wanted {
@@ -470,6 +488,7 @@ impl Thread {
             peers: orders.peers.clone(),
         };
         self.announcer.set(now, wanted);
+        self.doubt(now);
         self.transmit();
     }
 
@@ -498,6 +517,7 @@ impl Thread {
                         } else if let Some(host) = answering(bytes) {
                             self.living.insert(host);
                         }
+                        self.doubts.prober.frame(now, *interface, bytes);
                         self.announcer.handle(now, L2Event::Frame { interface: *interface, received, bytes });
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -523,6 +543,9 @@ impl Thread {
                 }
                 L2Action::Report(observed) => {
                     self.tell(News::Layer2(observed));
+                    if let Layer2::Conflict { ip, claimant: Claimant::Foreign, .. } = observed {
+                        self.changed |= self.doubts.claimed(ip);
+                    }
                     if let Layer2::Announced { ip, .. } = observed
                         && let Some(took) = self.stopwatch.announced(Instant::now(), ip)
                     {

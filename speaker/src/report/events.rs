@@ -5,11 +5,13 @@
 
 use crate::metrics::Protocol;
 use herald_crds::{api::reason::SpeakerReason, model::ServiceKey};
+use herald_l2::MacAddr;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use std::net::IpAddr;
 use tokio::sync::mpsc;
 
 /// Events that may wait: a node death moves this many Services at once without losing one.
@@ -51,6 +53,13 @@ impl Events {
              exclude the node with spec.nodeSelectors"
         );
         self.send(service, EventType::Warning, SpeakerReason::AnnounceFailed, note, "Announce");
+    }
+
+    pub(crate) fn conflict(&self, service: &ServiceKey, ip: IpAddr, mac: MacAddr, course: &str) {
+        let note = format!(
+            "host {mac}, which is no node of this cluster, has or claims {ip}; {course}; take the address from that host, or out of the IPAddressPool"
+        );
+        self.send(service, EventType::Warning, SpeakerReason::AddressConflict, note, "Announce");
     }
 
     fn send(&self, service: &ServiceKey, type_: EventType, reason: SpeakerReason, note: String, action: &str) {

@@ -10,7 +10,7 @@ use crate::{
     bgp::{Standings, orders::Unusable},
     metrics::{Metrics, Protocol},
     net::flows::{Fate, Off},
-    pulse::{Address, Course, News, Orders},
+    pulse::{Address, Course, News, OnConflict, Orders},
     source::Picture,
 };
 use events::Events;
@@ -45,6 +45,7 @@ pub(crate) struct Reporter {
     /// What was said at the last failure of each kind, so that a lasting one is said once.
     failures: BTreeMap<&'static str, String>,
     interface_names: BTreeMap<InterfaceIndex, String>,
+    on_conflict: OnConflict,
     bgp: bgp::Teller,
 }
 
@@ -63,6 +64,7 @@ impl Reporter {
         events: Events,
         board: Board<Announced>,
         bgp_board: Board<Peers>,
+        on_conflict: OnConflict,
     ) -> Self {
         Self {
             node,
@@ -78,6 +80,7 @@ impl Reporter {
             shown: BTreeMap::new(),
             failures: BTreeMap::new(),
             interface_names: BTreeMap::new(),
+            on_conflict,
             bgp: bgp::Teller::default(),
         }
     }
@@ -214,6 +217,20 @@ impl Reporter {
                 self.owned.entry(ip).or_default();
                 self.announce(ip, services);
             }
+            News::Taken { ip, interface, mac } => {
+                self.metrics.conflict(ip);
+                let interface = self.interface(interface);
+                tracing::warn!(%ip, interface, %mac, service = list(&self.services(ip)), "another host has the address, it is not announced");
+                for service in self.services(ip) {
+                    self.events.conflict(
+                        &service,
+                        ip,
+                        mac,
+                        "it is not announced until nobody has answered for it, asked every 10 seconds",
+                    );
+                }
+            }
+            News::Free { ip } => tracing::info!(%ip, "nobody else has the address"),
             News::Took => tracing::info!(node = self.node, "took the place of the earlier speaker"),
             News::Election(observed) => self.election(observed),
             News::Layer2(observed) => self.layer2(observed),
@@ -343,6 +360,9 @@ impl Reporter {
                 let (interface, claimant_word) = (self.interface(interface), claimant.as_str());
                 if claimant == Claimant::Foreign {
                     tracing::warn!(%ip, interface, %mac, claimant = claimant_word, "another host claims an owned address");
+                    for service in self.services(ip) {
+                        self.events.conflict(&service, ip, mac, self.on_conflict.course());
+                    }
                 } else {
                     tracing::debug!(%ip, interface, %mac, claimant = claimant_word, "a peer announces an owned address");
                 }

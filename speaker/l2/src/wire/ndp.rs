@@ -32,6 +32,7 @@ const MESSAGE: usize = 24;
 const OPTION: usize = 8;
 const SOURCE_LINK_LAYER_ADDRESS: u8 = 1;
 const TARGET_LINK_LAYER_ADDRESS: u8 = 2;
+const NONCE: u8 = 14;
 /// What no router can have forwarded (RFC 4861 §11.2).
 const HOP_LIMIT: u8 = 255;
 
@@ -163,6 +164,27 @@ impl Ndp {
         debug_assert_eq!(icmpv6.packet().len(), length);
         bytes
     }
+}
+
+/// A solicitation that asks whether anybody has an address (RFC 4862 §5.4.2): from nobody, with a nonce (RFC 7527 §4.1, RFC 3971 §5.3.2) in place of a
+/// link-layer address.
+pub(crate) fn probe(source: MacAddr, target: Ipv6Addr, nonce: [u8; 6]) -> Vec<u8> {
+    let group = solicited_node(target);
+    let solicitation = Ndp {
+        source: Ipv6Addr::UNSPECIFIED,
+        destination: group,
+        target,
+        message: Message::Solicitation,
+        mac: Some(MacAddr(nonce)),
+    };
+    let mut bytes = solicitation.frame(source, super::ethernet::multicast(group));
+    let body = &mut bytes[HEADER + IPV6_HEADER..];
+    body[MESSAGE] = NONCE;
+    let mut icmpv6 = MutableIcmpv6Packet::new(body).expect("the frame has a message");
+    icmpv6.set_checksum(0);
+    let sum = checksum(&icmpv6.to_immutable(), &Ipv6Addr::UNSPECIFIED, &group);
+    icmpv6.set_checksum(sum);
+    bytes
 }
 
 /// Walks the options for one kind of link-layer address; the first one counts.

@@ -10,6 +10,7 @@ mod conflicts;
 mod drops;
 mod groups;
 mod learning;
+mod probing;
 mod promises;
 mod said;
 mod takeover;

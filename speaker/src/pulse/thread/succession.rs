@@ -13,7 +13,8 @@ const UNPROVEN: Duration = Duration::from_secs(1);
 impl Thread {
     /// Goes on with what an earlier process owned.
     pub(super) fn inherit(&mut self, now: Instant, orders: Arc<Orders>, inheritance: Inheritance) {
-        let Inheritance { testament, following, heartbeat } = inheritance;
+        let Inheritance { testament, following, doubtful, heartbeat } = inheritance;
+        self.doubts.about.extend(doubtful);
         self.heartbeat = Some((orders.heartbeat, heartbeat));
         self.election.handle(now, ElectionEvent::Inherit(&testament));
         self.moves.follow(now, following);
@@ -33,7 +34,12 @@ impl Thread {
             .iter()
             .flat_map(|orders| orders.addresses.keys())
             .flat_map(|ip| self.announcer.clients(*ip).map(|(interface, client)| (*ip, interface, client)));
-        Some(Bequeathed { testament, following: self.moves.following(now), clients: clients.collect() })
+        Some(Bequeathed {
+            testament,
+            following: self.moves.following(now),
+            doubtful: self.doubts.about.clone(),
+            clients: clients.collect(),
+        })
     }
 
     /// Answers for nothing any more, once another process has had time to take over.
