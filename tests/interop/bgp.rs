@@ -508,6 +508,80 @@ fn a_peer_that_sends_garbage_is_told_and_costs_no_other_session() {
     assert!(["four", "six"].iter().all(|peer| speaker.ends(peer).is_empty()));
 }
 
+#[test]
+fn the_source_address_and_the_local_as_are_those_that_users_write() {
+    for kind in Kind::ALL {
+        let wire = wire();
+        let sources = ["10.66.1.101", "fd00:10:66::1:101"];
+        let namespace = &wire.node(1).namespace;
+        namespace.ip("address add 10.66.1.101/16 dev eth0\naddress add fd00:10:66::1:101/64 dev eth0 nodad\n").unwrap();
+        let mut neighbours = Neighbour::of(&wire, &wire.client());
+        for (one, source) in neighbours.iter_mut().zip(sources) {
+            (one.herald, one.herald_as) = (source.parse().unwrap(), 64999);
+        }
+        let router = Router::start(kind, &wire, &wire.client(), &neighbours);
+        let mut speaker = Speaker::start(&wire.node(1));
+        let mut objects = Objects::new().advert("all", json!({})).service("web", &["10.66.100.1", "fd00:10:66::100:1"]);
+        for (name, (peer, source)) in
+            ["four", "six"].into_iter().zip(wire.client().addresses().into_iter().zip(sources))
+        {
+            objects = objects.peer(name, json!({"peerAddress": peer, "sourceAddress": source, "localASN": 64999}));
+        }
+        speaker.order(objects.orders(&wire.node(1)));
+        let seen = |source: &str| Seen {
+            next_hop: source.to_owned(),
+            as_path: "64999".to_owned(),
+            local_pref: if kind == Kind::Bird { Some(100) } else { None },
+            ..Seen::default()
+        };
+        let expected =
+            [(net("10.66.100.1/32"), seen(sources[0])), (net("fd00:10:66::100:1/128"), seen(sources[1]))].into();
+        has(kind, &router, &speaker, &expected);
+
+        // An address that the node does not have is named, and what is to be changed.
+        let lost = Objects::new().peer("four", json!({"peerAddress": wire.client().v4, "sourceAddress": "10.66.9.9"}));
+        speaker.order(lost.orders(&wire.node(1)));
+        eventually(&format!("it is explained: {}", speaker.why("four")), || {
+            speaker.why("four") == "this node does not have the address 10.66.9.9: correct spec.sourceAddress"
+        });
+    }
+}
+
+/// Not every kernel that runs these tests has VRFs; that a socket is bound to the device can be seen with any.
+#[test]
+fn a_session_is_bound_to_the_device_of_its_vrf_and_goes_to_the_port_of_its_peer() {
+    let wire = wire();
+    let node = wire.node(1);
+    let neighbours = Neighbour::of(&wire, &wire.client()).map(|one| Neighbour { password: Some("secret"), ..one });
+    let [four, six] = wire.client().addresses();
+    let text = routers::bird(&neighbours)
+        .replace(&format!("local {four} as"), &format!("local {four} port 1790 as"))
+        .replace(&format!("local {six} as"), &format!("local {six} port 1790 as"));
+    let bird = Bird::start(&wire.client().namespace, &wire.lab().dir().join("Bird"), &text).unwrap();
+    let router = Router::Bird(bird);
+    let objects = |vrf: &str| {
+        Objects::new()
+            .peers(wire.client().addresses(), &json!({"vrf": vrf, "peerPort": 1790, "password": "secret"}))
+            .advert("all", json!({}))
+            .service("web", &["10.66.100.1", "fd00:10:66::100:1"])
+    };
+    let mut speaker = Speaker::start(&node);
+    speaker.order(objects("blue").orders(&node));
+    for peer in ["four", "six"] {
+        eventually(&format!("it is explained: {}", speaker.why(peer)), || {
+            speaker.why(peer) == "this node has no VRF blue: create it, or correct spec.vrf"
+        });
+    }
+    speaker.order(objects("lo").orders(&node));
+    for peer in ["four", "six"] {
+        eventually(&format!("there is no way: {}", speaker.why(peer)), || {
+            ["no way to", "did not answer"].iter().any(|words| speaker.why(peer).contains(words))
+        });
+    }
+    speaker.order(objects("eth0").orders(&node));
+    eventually("both routes are there", || router.count() == 2);
+}
+
 /// Memory of this process, in octets.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
