@@ -144,6 +144,52 @@ impl Frr {
     }
 }
 
+/// GoBGP.
+#[derive(Debug)]
+pub struct Gobgp {
+    namespace: Namespace,
+    process: Process,
+}
+
+impl Gobgp {
+    /// Starts it with a configuration in TOML and returns when it answers.
+    pub fn start(namespace: &Namespace, files: &Path, configuration: &str) -> Result<Self> {
+        fs::create_dir_all(files)?;
+        fs::write(files.join("gobgp.toml"), configuration)?;
+        namespace.ip("link set lo up\n")?;
+        let mut command = namespace.command("gobgpd");
+        command.arg("-f").arg(files.join("gobgp.toml")).args(["--api-hosts", "127.0.0.1:50051", "--pprof-disable"]);
+        let process = Process::start("gobgpd", command, &files.join("gobgpd.log"))?;
+        let mut this = Self { namespace: namespace.clone(), process };
+        let deadline = Instant::now() + START;
+        while this.run(&["neighbor"]).is_err() {
+            this.process.check()?;
+            if Instant::now() > deadline {
+                bail!("gobgpd does not answer; see {}", this.process.log().display());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(this)
+    }
+
+    /// What `gobgp --json ...` prints.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.namespace.command("gobgp");
+        command.arg("--json").args(words);
+        output(command)
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.process.log())?)
+    }
+
+    /// Ends it without a word to anybody.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
 fn output(mut command: Command) -> Result<String> {
     let output = command.output().with_context(|| format!("run {}", command.get_program().display()))?;
     if !output.status.success() {

@@ -1,4 +1,4 @@
-//! The other side: BIRD or FRR as a router that takes what Herald announces.
+//! The other side: BIRD, FRR or GoBGP as a router that takes what Herald announces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use herald_tests::{
-    router::{Bird, Frr},
+    router::{Bird, Frr, Gobgp},
     wire::{Member, Wire},
 };
 use ipnet::IpNet;
@@ -16,10 +16,13 @@ use ipnet::IpNet;
 pub(crate) enum Kind {
     Bird,
     Frr,
+    Gobgp,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Bird, Self::Frr];
+    pub(crate) const ALL: [Self; 3] = [Self::Bird, Self::Frr, Self::Gobgp];
+    /// Those that speak BFD, and can be told another password while they run.
+    pub(crate) const FULL: [Self; 2] = [Self::Bird, Self::Frr];
 }
 
 /// One session as the router is configured for it.
@@ -62,6 +65,7 @@ impl Neighbour {
 pub(crate) enum Router {
     Bird(Bird),
     Frr(Frr),
+    Gobgp(Gobgp),
 }
 
 /// A route as the router has it.
@@ -79,11 +83,12 @@ impl Router {
         let files = wire.lab().dir().join(format!("{kind:?}"));
         match kind {
             Kind::Bird => Self::Bird(Bird::start(&member.namespace, &files, &bird(neighbours)).unwrap()),
+            Kind::Gobgp => Self::Gobgp(Gobgp::start(&member.namespace, &files, &gobgp(neighbours)).unwrap()),
             Kind::Frr => Self::Frr(Frr::start(&member.namespace, &files, &["bgpd", "bfdd"], &frr(neighbours)).unwrap()),
         }
     }
 
-    /// Replaces the sessions. FRR is given the difference as an operator would type it.
+    /// Changes the password of every session. FRR is given the difference as an operator would type it.
     pub(crate) fn set_password(&self, neighbours: &[Neighbour], password: &'static str) {
         match self {
             Self::Bird(daemon) => {
@@ -98,11 +103,13 @@ impl Router {
                     daemon.run(&["configure terminal", &asn, &line]).unwrap();
                 }
             }
+            Self::Gobgp(_) => panic!("gobgp has no word for that"),
         }
     }
 
     pub(crate) fn kill(&mut self) {
         match self {
+            Self::Gobgp(gobgp) => gobgp.kill(),
             Self::Bird(bird) => bird.kill(),
             Self::Frr(frr) => frr.kill(),
         }
@@ -119,6 +126,10 @@ impl Router {
                 let line = format!("neighbor {} shutdown message {text}", neighbour.herald);
                 frr.run(&["configure terminal", &asn, &line]).unwrap();
             }
+            Self::Gobgp(gobgp) => {
+                let herald = neighbour.herald.to_string();
+                gobgp.run(&["neighbor", &herald, "shutdown", "--reason", text]).unwrap();
+            }
         }
     }
 
@@ -133,6 +144,8 @@ impl Router {
             Self::Frr(frr) => {
                 self::neighbour(frr, neighbour)["bgpState"].as_str().is_some_and(|state| state == "Established")
             }
+            // 6 is Established.
+            Self::Gobgp(gobgp) => gobgp_neighbour(gobgp, neighbour)["state"]["session_state"] == 6,
         }
     }
 
@@ -141,6 +154,8 @@ impl Router {
         match self {
             Self::Bird(bird) => bird.show(&format!("protocols all {}", name(neighbour))).unwrap(),
             Self::Frr(frr) => self::neighbour(frr, neighbour).to_string(),
+            // It says so in its log alone.
+            Self::Gobgp(gobgp) => gobgp.log().unwrap(),
         }
     }
 
@@ -149,6 +164,14 @@ impl Router {
         match self {
             Self::Bird(daemon) => bird_routes(&daemon.show("route all").unwrap()),
             Self::Frr(daemon) => ["ipv4", "ipv6"].into_iter().flat_map(|family| frr_routes(daemon, family)).collect(),
+            Self::Gobgp(daemon) => {
+                let table = |family| gobgp_table(daemon, family).into_iter();
+                ["ipv4", "ipv6"]
+                    .into_iter()
+                    .flat_map(table)
+                    .map(|(prefix, paths)| (prefix, gobgp_route(&paths[0])))
+                    .collect()
+            }
         }
     }
 
@@ -161,6 +184,7 @@ impl Router {
                 shown.lines().filter(|line| line.contains(" in table ")).filter_map(networks).sum()
             }
             Self::Frr(daemon) => ["ipv4", "ipv6"].into_iter().map(|family| frr_table(daemon, family).len()).sum(),
+            Self::Gobgp(daemon) => ["ipv4", "ipv6"].into_iter().map(|family| gobgp_table(daemon, family).len()).sum(),
         }
     }
 }
@@ -289,4 +313,79 @@ fn frr_routes(frr: &Frr, family: &str) -> Vec<(IpNet, Seen)> {
         (prefix, seen)
     };
     frr_table(frr, family).into_iter().map(look).collect()
+}
+
+fn gobgp(neighbours: &[Neighbour]) -> String {
+    let own_as = neighbours[0].own_as;
+    let mut text = format!("[global.config]\n  as = {own_as}\n  router-id = \"10.66.2.1\"\n");
+    for one in neighbours {
+        let Neighbour { herald, own, herald_as, hold_s, .. } = one;
+        writeln!(
+            text,
+            "[[neighbors]]\n  [neighbors.config]\n    neighbor-address = \"{herald}\"\n    peer-as = {herald_as}"
+        )
+        .unwrap();
+        if let Some(password) = one.password {
+            writeln!(text, "    auth-password = \"{password}\"").unwrap();
+        }
+        writeln!(text, "  [neighbors.transport.config]\n    local-address = \"{own}\"").unwrap();
+        writeln!(
+            text,
+            "  [neighbors.timers.config]\n    hold-time = {hold_s}\n    keepalive-interval = {}",
+            hold_s / 3
+        )
+        .unwrap();
+        text += "    connect-retry = 1\n    idle-hold-time-after-reset = 1\n";
+        if one.multi_hop {
+            text += "  [neighbors.ebgp-multihop.config]\n    enabled = true\n    multihop-ttl = 255\n";
+        }
+        text += "  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = 120\n    helper-only = true\n";
+        for family in one.families() {
+            writeln!(text, "  [[neighbors.afi-safis]]\n    [neighbors.afi-safis.config]\n      afi-safi-name = \"{family}-unicast\"")
+                .unwrap();
+            text += "    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n";
+        }
+    }
+    text
+}
+
+fn gobgp_neighbour(gobgp: &Gobgp, neighbour: &Neighbour) -> serde_json::Value {
+    let shown = gobgp.run(&["neighbor", &neighbour.herald.to_string()]).unwrap();
+    serde_json::from_str(&shown).unwrap_or_default()
+}
+
+fn gobgp_table(gobgp: &Gobgp, family: &str) -> BTreeMap<IpNet, serde_json::Value> {
+    let shown = gobgp.run(&["global", "rib", "-a", family]).unwrap();
+    let table: BTreeMap<String, serde_json::Value> = serde_json::from_str(&shown).unwrap_or_default();
+    table.into_iter().filter_map(|(prefix, paths)| Some((prefix.parse().ok()?, paths))).collect()
+}
+
+fn gobgp_route(path: &serde_json::Value) -> Seen {
+    let mut seen = Seen::default();
+    let numbers = |value: &serde_json::Value| -> Vec<u64> {
+        value.as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
+    };
+    for attribute in path["attrs"].as_array().into_iter().flatten() {
+        match attribute["type"].as_u64() {
+            Some(2) => {
+                let segments = attribute["as_paths"].as_array().into_iter().flatten();
+                let all = segments.flat_map(|segment| numbers(&segment["asns"]));
+                seen.as_path = all.map(|asn| asn.to_string()).collect::<Vec<_>>().join(" ");
+            }
+            Some(3 | 14) => seen.next_hop = attribute["nexthop"].as_str().unwrap_or_default().to_owned(),
+            Some(5) => seen.local_pref = attribute["value"].as_u64(),
+            Some(8) => {
+                let all = numbers(&attribute["communities"]).into_iter();
+                seen.communities.extend(all.map(|one| format!("{}:{}", one >> 16, one & 0xffff)));
+            }
+            Some(32) => {
+                let all = attribute["value"].as_array().into_iter().flatten();
+                let part = |one: &serde_json::Value, name: &str| one[name].as_u64().unwrap_or_default().to_string();
+                seen.communities
+                    .extend(all.map(|one| ["ASN", "LocalData1", "LocalData2"].map(|name| part(one, name)).join(":")));
+            }
+            _ => {}
+        }
+    }
+    seen
 }
