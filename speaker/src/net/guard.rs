@@ -6,7 +6,8 @@
 //!
 //! The table belongs to a child process `nft -i` (`flags owner`): changes are lines on its standard input, each one
 //! transaction, and the kernel removes the table when that process ends, which it does when this one ends, however it
-//! ends. So nothing is left behind, even by `kill -9`. The sets are sent whole when they change.
+//! ends. So nothing is left behind, even by `kill -9`. The sets are sent whole at first, and then what changes in them: one new address among
+//! thousands is one element, and no other one is without guard meanwhile.
 
 use herald_desire::Tree;
 use std::{collections::BTreeSet, fmt::Write as _, io, net::IpAddr, process::Stdio, time::Duration};
@@ -58,13 +59,15 @@ async fn run(wanted: &mut watch::Receiver<Guarded>, name: &str) -> io::Result<()
     let mut errors = BufReader::new(child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?).lines();
     input.write_all(TABLE.replace("NAME", name).as_bytes()).await?;
     let mut said = false;
+    let mut before = None;
     loop {
         let guarded = wanted.borrow_and_update().clone();
-        input.write_all(script(name, &guarded).as_bytes()).await?;
+        input.write_all(script(name, before.as_ref(), &guarded).as_bytes()).await?;
         if !said && !guarded.addresses.is_empty() {
             tracing::info!(addresses = guarded.addresses.len(), "loop guard in force");
             said = true;
         }
+        before = Some(guarded);
         tokio::select! {
             result = wanted.changed() => if result.is_err() { break },
             line = errors.next_line() => match line? {
@@ -90,26 +93,33 @@ async fn start() -> io::Result<(Child, ChildStdin)> {
     Ok((child, input))
 }
 
-/// The lines that make the sets equal to what is wanted.
-fn script(name: &str, guarded: &Guarded) -> String {
-    let (vip4, vip6): (Vec<&IpAddr>, Vec<&IpAddr>) = guarded.addresses.keys().partition(|ip| ip.is_ipv4());
+/// The lines that make the sets equal to what is wanted: from what they hold, or whole where that is not known.
+fn script(table: &str, before: Option<&Guarded>, wanted: &Guarded) -> String {
     let mut text = String::new();
-    set(&mut text, name, "vip4", &vip4.iter().map(ToString::to_string).collect::<Vec<_>>());
-    set(&mut text, name, "vip6", &vip6.iter().map(ToString::to_string).collect::<Vec<_>>());
-    set(&mut text, name, "lan", &guarded.interfaces.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>());
+    if before.is_none() {
+        let flush = ["vip4", "vip6", "lan"].map(|set| format!("flush set inet {table} {set}"));
+        let _ = writeln!(text, "{}", flush.join("; "));
+    }
+    let nothing = Guarded::default();
+    let before = before.unwrap_or(&nothing);
+    let (mut added, mut removed) = (Vec::new(), Vec::new());
+    wanted
+        .addresses
+        .since(&before.addresses, |ip, _, new| if new.is_some() { added.push(*ip) } else { removed.push(*ip) });
+    for (verb, ips) in [("delete", removed), ("add", added)] {
+        let (vip4, vip6): (Vec<IpAddr>, Vec<IpAddr>) = ips.into_iter().partition(IpAddr::is_ipv4);
+        elements(&mut text, verb, table, "vip4", vip4.iter().map(ToString::to_string).collect());
+        elements(&mut text, verb, table, "vip6", vip6.iter().map(ToString::to_string).collect());
+    }
+    let quoted = |names: BTreeSet<String>| names.into_iter().map(|name| format!("\"{name}\"")).collect();
+    elements(&mut text, "delete", table, "lan", quoted(&before.interfaces - &wanted.interfaces));
+    elements(&mut text, "add", table, "lan", quoted(&wanted.interfaces - &before.interfaces));
     text
 }
 
-fn set(text: &mut String, table: &str, name: &str, elements: &[String]) {
-    let _ = write!(text, "flush set inet {table} {name}");
-    let mut chunks = elements.chunks(PER_LINE);
-    // The first chunk shares its transaction with the flush, so that a set that fits one line is never seen empty.
-    if let Some(first) = chunks.next() {
-        let _ = write!(text, "; add element inet {table} {name} {{ {} }}", first.join(", "));
-    }
-    text.push('\n');
-    for chunk in chunks {
-        let _ = writeln!(text, "add element inet {table} {name} {{ {} }}", chunk.join(", "));
+fn elements(text: &mut String, verb: &str, table: &str, set: &str, elements: Vec<String>) {
+    for chunk in elements.chunks(PER_LINE) {
+        let _ = writeln!(text, "{verb} element inet {table} {set} {{ {} }}", chunk.join(", "));
     }
 }
 
@@ -117,25 +127,44 @@ fn set(text: &mut String, table: &str, name: &str, elements: &[String]) {
 mod tests {
     use super::*;
 
+    fn guarded(addresses: &[&str], interfaces: &[&str]) -> Guarded {
+        Guarded {
+            addresses: addresses.iter().map(|ip| (ip.parse().unwrap(), ())).collect(),
+            interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
     #[test]
-    fn a_set_is_replaced_in_one_transaction() {
-        let guarded = Guarded {
-            addresses: ["10.0.0.1", "10.0.0.2", "fd00::1"].map(|ip| (ip.parse().unwrap(), ())).into(),
-            interfaces: ["eth0".to_owned()].into(),
-        };
+    fn sets_of_which_nothing_is_known_are_emptied_first() {
         assert_eq!(
-            script("herald", &guarded),
-            "flush set inet herald vip4; add element inet herald vip4 { 10.0.0.1, 10.0.0.2 }\n\
-             flush set inet herald vip6; add element inet herald vip6 { fd00::1 }\n\
-             flush set inet herald lan; add element inet herald lan { \"eth0\" }\n"
+            script("herald", None, &guarded(&["10.0.0.1", "10.0.0.2", "fd00::1"], &["eth0"])),
+            "flush set inet herald vip4; flush set inet herald vip6; flush set inet herald lan\n\
+             add element inet herald vip4 { 10.0.0.1, 10.0.0.2 }\n\
+             add element inet herald vip6 { fd00::1 }\n\
+             add element inet herald lan { \"eth0\" }\n"
         );
     }
 
     #[test]
-    fn an_empty_set_is_flushed() {
+    fn of_a_set_that_is_known_only_what_changes_is_sent() {
+        let before = guarded(&["10.0.0.1", "10.0.0.2", "fd00::1"], &["eth0", "eth1"]);
+        let after = guarded(&["10.0.0.2", "10.0.0.3", "fd00::2"], &["eth1", "eth2"]);
         assert_eq!(
-            script("herald", &Guarded::default()),
-            "flush set inet herald vip4\nflush set inet herald vip6\nflush set inet herald lan\n"
+            script("herald", Some(&before), &after),
+            "delete element inet herald vip4 { 10.0.0.1 }\n\
+             delete element inet herald vip6 { fd00::1 }\n\
+             add element inet herald vip4 { 10.0.0.3 }\n\
+             add element inet herald vip6 { fd00::2 }\n\
+             delete element inet herald lan { \"eth0\" }\n\
+             add element inet herald lan { \"eth2\" }\n"
         );
+        assert_eq!(script("herald", Some(&after), &after), "");
+    }
+
+    #[test]
+    fn many_addresses_are_sent_in_lines_that_fit_a_message() {
+        let many = (0..450_u32).map(|number| (std::net::Ipv4Addr::from(0x0a00_0000 + number).into(), ())).collect();
+        let many = Guarded { addresses: many, ..Guarded::default() };
+        assert_eq!(script("herald", None, &many).lines().count(), 1 + 3);
     }
 }
