@@ -32,7 +32,7 @@ use crate::{
 };
 use anyhow::Context;
 use herald_crds::keys;
-use herald_desire::Tree;
+use herald_desire::{Tree, bgp::Desired as Routes};
 use herald_election::{Election, Fitness, NodeId, Settings, Witness};
 use herald_l2::Announcer;
 use herald_runtime::{
@@ -461,7 +461,7 @@ impl Worker {
         if let (Some(bgp), Some(_), None) = (&mut self.bgp, &picture.resolved, &self.predecessor) {
             bgp.order(peers);
         }
-        self.protect(&orders, view.interfaces.values().any(|interface| interface.name == IPVS));
+        self.protect(&orders, &picture.bgp, view);
         if self.orders.as_ref() == Some(&orders) {
             return None;
         }
@@ -476,7 +476,8 @@ impl Worker {
     }
 
     /// Has the kernel protect what may be announced here: the loop guard, and what keeps connections.
-    fn protect(&mut self, orders: &Orders, ipvs: bool) {
+    fn protect(&mut self, orders: &Orders, routes: &Routes, view: &NodeView) {
+        let ipvs = view.interfaces.values().any(|interface| interface.name == IPVS);
         let before = self.orders.as_ref().map(|orders| orders.addresses.clone()).unwrap_or_default();
         orders.addresses.since(&before, |ip, old, new| match (old, new) {
             (None, Some(_)) => self.addresses.insert(*ip, ()),
@@ -491,7 +492,8 @@ impl Worker {
             self.flows.pick(picked.clone());
             self.picked = picked;
         }
-        let wanted = Guarded { addresses: self.addresses.clone(), interfaces };
+        let uplinks = view.announcing().map(|(_, interface, _)| interface.name.clone()).collect();
+        let wanted = Guarded { addresses: self.addresses.clone(), interfaces, routes: routes.clone(), uplinks };
         self.guarded.send_if_modified(|guarded| {
             let changed = *guarded != wanted;
             *guarded = wanted;

@@ -21,11 +21,11 @@ use herald_tests::{
     herald::{PATIENCE, metrics_of_alerts},
     probe::UdpProbe,
     router::Bird,
-    wire::{WireOptions, plan},
+    wire::{Member, WireOptions, plan},
 };
 use std::{
     fmt::Write as _,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -67,6 +67,8 @@ fn a_client_behind_a_router_reaches_services_whatever_happens_to_nodes() {
             assert_eq!(cluster.metric(node, &name).unwrap(), Some(1.0), "{name}");
         }
     }
+
+    story.a_port_that_no_service_has(&outside);
 
     // What the alerts ask for by peer is there, and 1 with each of the two.
     let exported = cluster.metrics(1).unwrap();
@@ -157,6 +159,42 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
+    /// Packets for a port that no Service has are dropped by the first node that they reach: the router would send them back again and again.
+    fn a_port_that_no_service_has(&self, outside: &Member) {
+        for ip in self.ips {
+            let before = self.dropped();
+            outside
+                .namespace
+                .enter(|| {
+                    let any: IpAddr =
+                        if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).unwrap();
+                    for _ in 0..100 {
+                        socket.send_to(b"nobody listens here", SocketAddr::new(*ip, 4242)).unwrap();
+                    }
+                })
+                .unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            while self.dropped() - before < 100 {
+                assert!(Instant::now() < deadline, "{} of 100 packets for {ip} dropped", self.dropped() - before);
+            }
+            assert_eq!(self.dropped() - before, 100, "each for {ip} once");
+        }
+    }
+
+    /// Packets that the guards of all nodes dropped.
+    fn dropped(&self) -> u64 {
+        let of = |node: usize| {
+            let table = ["list", "chain", "inet", "herald", "guard"];
+            let output = self.cluster.node(node).namespace.command("nft").args(table).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let counts =
+                text.split("counter packets ").skip(1).filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+            counts.sum::<u64>()
+        };
+        (1..=3).map(of).sum()
+    }
+
     /// Waits until the router's routes to the Service lead to exactly these nodes.
     #[track_caller]
     fn next_hops(&self, nodes: &[usize]) {
