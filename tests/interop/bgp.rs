@@ -585,6 +585,22 @@ fn a_session_is_bound_to_the_device_of_its_vrf_and_goes_to_the_port_of_its_peer(
     eventually("both routes are there", || router.count() == 2);
 }
 
+#[test]
+fn a_router_that_does_not_know_this_node_is_named_as_such() {
+    for kind in Kind::ALL {
+        let wire = wire();
+        let [four, mut six] = Neighbour::of(&wire, &wire.client());
+        six.herald = "fd00:10:66::1:77".parse().unwrap();
+        let router = Router::start(kind, &wire, &wire.client(), &[four.clone(), six]);
+        let mut speaker = Speaker::start(&wire.node(1));
+        speaker.order(Objects::new().peers(wire.client().addresses(), &json!({})).orders(&wire.node(1)));
+        eventually(&format!("{kind:?}: {}", speaker.why("six")), || {
+            speaker.why("six").contains("before it said anything: let it know this node")
+        });
+        eventually("the other one is up", || speaker.is_up("four") && router.established(&four));
+    }
+}
+
 /// Memory of this process, in octets.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

@@ -205,6 +205,7 @@ impl Peer {
                     }
                     Some(Read::Closed(why)) => {
                         self.connections.retain(|connection| connection.id != id);
+                        let why = if self.session.state() == State::OpenSent { unwelcome(&why) } else { why };
                         self.session.handle(now, Event::Closed { connection: id, why });
                     }
                 }
@@ -390,6 +391,14 @@ fn nobody_answered(link: &Link) -> String {
         None => "if the peer has a password for this node, give it in spec.passwordSecret",
     };
     format!("{peer} did not answer for {seconds} s: check the address and the network between; {password}")
+}
+
+/// A router that does not know us has nothing to say in BGP.
+fn unwelcome(why: &str) -> String {
+    format!(
+        "{why}, before it said anything: let it know this node by the address that the session comes from, look whether the session is shut \
+         down there, or wait while it waits after an error"
+    )
 }
 
 async fn connected(dial: &mut Option<Dial>) -> Result<TcpStream, String> {
