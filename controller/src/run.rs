@@ -38,8 +38,7 @@ use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    net::SocketAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -441,7 +440,8 @@ async fn catch_up(client: Client) -> Vec<(Key, Seen)> {
 
 /// Serves health and metrics beside everything else. A port that is taken is said and costs only that endpoint.
 fn serve(args: &Args, readiness: Readiness, registry: Registry) {
-    let (health, metrics) = (SocketAddr::new(any(), args.health_probe_port), SocketAddr::new(any(), args.port));
+    let (health, metrics) =
+        (SocketAddr::new(admin::any(), args.health_probe_port), SocketAddr::new(admin::any(), args.port));
     tokio::spawn(async move {
         if let Err(error) = admin::serve_health(health, readiness).await {
             tracing::error!(%error, address = %health, "cannot serve health; choose another --health-probe-port");
@@ -477,7 +477,7 @@ fn serve_webhooks(
     }
     let versions = args.tls_min_version.versions();
     let router = admission::router(admission::Source::new(client.clone(), namespace));
-    let address = SocketAddr::new(any(), admission::PORT);
+    let address = SocketAddr::new(admin::any(), admission::PORT);
     tokio::spawn(async move {
         let served = async {
             let listener = TlsListener::bind(address, &versions, shown.clone()).await?;
@@ -491,15 +491,6 @@ fn serve_webhooks(
             tracing::error!(error = format!("{error:#}"), %address, "cannot serve webhooks; free the port, or set --webhook-mode=disabled");
         }
     });
-}
-
-/// One socket for both families; a kernel without IPv6 has no such file and no such socket.
-fn any() -> IpAddr {
-    if Path::new("/proc/net/if_inet6").exists() {
-        IpAddr::from(Ipv6Addr::UNSPECIFIED)
-    } else {
-        IpAddr::from(Ipv4Addr::UNSPECIFIED)
-    }
 }
 
 /// Tells this process from any other in the lease.

@@ -81,6 +81,10 @@ fn what_may_come_later_is_a_warning() {
             vec!["defines the alias \"later\"", "names \"no\"", "no such BGPPeer"],
         ),
         (Candidate::L2Advertisement(Box::new(object("new", json!({"ipAddressPools": ["no"]})))), vec!["names \"no\""]),
+        (
+            peer("new", json!({"myASN": 1, "peerASN": 2, "interface": "eth0"})),
+            vec!["peers behind an interface are not supported yet"],
+        ),
         // The alias goes while an advertisement uses it.
         (Candidate::Community(Box::new(object("names", json!({})))), vec!["BGPAdvertisement tagged waits for"]),
     ];

@@ -4,7 +4,7 @@ use crate::args::Args;
 use herald_runtime::admin::{self, Readiness};
 use prometheus_client::registry::Registry;
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ impl Ports {
         if self.args.port == 0 {
             return;
         }
-        let metrics = SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.args.port));
+        let metrics = SocketAddr::from((admin::any(), self.args.port));
         let certificates = self.args.metrics.certificates(self.args.tls_min_version);
         let registry = Arc::clone(&self.registry);
         self.open.push(tokio::spawn(async move {

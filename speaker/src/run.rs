@@ -27,7 +27,7 @@ use crate::{
         events::Events,
         service_status::{self, Board},
     },
-    source::{self, Picture, key::Place},
+    source::{self, Picture, key::Place, uids::Uids},
     succession::{self, Door, Peer},
 };
 use anyhow::Context;
@@ -107,7 +107,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         ignore_exclude_label: args.ignore_exclude_lb,
     };
     let (found, is_found) = watch::channel(None);
-    tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), pictures, found));
+    let uids = Uids::default();
+    tokio::spawn(source::kube::follow(client.clone(), settings, Arc::clone(&metrics), uids.clone(), pictures, found));
     let pod = args.pod_name.as_deref().and_then(|pod| state::owner(pod, args.pod_uid.as_deref()));
     let author = report::state::Speaker::new(&args.node_name, picture.clone(), Arc::clone(&metrics));
     let mut writers = JoinSet::new();
@@ -163,7 +164,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             (client.clone(), args.node_name.clone(), bgp_board.clone(), Arc::clone(&metrics));
         async move { service_status::keep(client, &namespace, node, pod, board, metrics).await }
     });
-    let events = Events::start(client, args.pod_name.clone());
+    let events = Events::start(client, args.pod_name.clone(), uids);
     let (guarded, wanted) = watch::channel(Guarded::default());
     let guard = tokio::spawn(guard::keep(wanted));
     let me = Me { node: args.node_name.clone(), address: args.ml_bindaddr, port: args.ml_bindport };

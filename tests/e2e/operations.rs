@@ -34,6 +34,16 @@ fn a_gain_is_logged_as_json_with_everything_an_operator_asks() {
     assert_eq!(gained["interface"], "eth0");
     assert!(gained["reason"].is_string());
     assert_eq!(gained["level"], "INFO");
+
+    let deadline = Instant::now() + PATIENCE;
+    let says = format!("announcing from node \"{name}\" with protocol \"layer2\"");
+    loop {
+        let text = lab.kubectl(&["describe", "service", "echo"]).unwrap();
+        if text.contains(&says) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no {says} in\n{text}");
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 use std::{
     fmt::Write,
     io,
-    net::SocketAddr,
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -119,5 +119,14 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
         Err(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], "cannot encode metrics\n".to_owned())
         }
+    }
+}
+
+/// One socket for both families; a kernel without IPv6 has no such file and no such socket.
+pub fn any() -> IpAddr {
+    if Path::new("/proc/net/if_inet6").exists() {
+        IpAddr::from(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
     }
 }

@@ -198,6 +198,13 @@ impl Candidate {
                 if object.spec.disable_mp {
                     found.push("spec.disableMP is deprecated: use spec.dualStackAddressFamily".to_owned());
                 }
+                if !object.spec.interface.is_empty() {
+                    found.push(
+                        "spec.interface: peers behind an interface are not supported yet, no session comes up: give the router's address in \
+                         spec.peerAddress"
+                            .to_owned(),
+                    );
+                }
                 let secret = object.spec.password_secret.as_ref();
                 let elsewhere = secret.map(|secret| secret.namespace.as_str()).unwrap_or_default();
                 let own = object.metadata.namespace.as_deref().unwrap_or_default();

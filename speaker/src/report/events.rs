@@ -3,7 +3,7 @@
 //! Events are for people who read `kubectl describe`. They go through a bounded queue and are dropped when the API server is
 //! away: nothing waits for them.
 
-use crate::metrics::Protocol;
+use crate::{metrics::Protocol, source::uids::Uids};
 use herald_crds::{api::reason::SpeakerReason, model::ServiceKey};
 use herald_l2::MacAddr;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
@@ -22,7 +22,7 @@ pub(crate) struct Events(mpsc::Sender<(ServiceKey, Event)>);
 
 impl Events {
     /// Starts the writer.
-    pub(crate) fn start(client: Client, pod: Option<String>) -> Self {
+    pub(crate) fn start(client: Client, pod: Option<String>, uids: Uids) -> Self {
         let (queue, mut inbox) = mpsc::channel::<(ServiceKey, Event)>(QUEUE);
         let recorder = Recorder::new(client, Reporter { controller: "metallb-speaker".to_owned(), instance: pod });
         tokio::spawn(async move {
@@ -32,6 +32,7 @@ impl Events {
                     kind: Some(Service::kind(&()).into_owned()),
                     namespace: Some(service.namespace.clone()),
                     name: Some(service.name.clone()),
+                    uid: uids.of(&service),
                     ..ObjectReference::default()
                 };
                 if let Err(error) = recorder.publish(&event, &target).await {

@@ -4,6 +4,7 @@ use super::{
     Picture, config,
     secrets::Secrets,
     snapshot::{News, Snapshot},
+    uids::Uids,
 };
 use crate::metrics::Metrics;
 use futures::{Stream, StreamExt};
@@ -46,11 +47,12 @@ pub(crate) async fn follow(
     client: Client,
     settings: Settings,
     metrics: Arc<Metrics>,
+    uids: Uids,
     pictures: latest::Sender<Option<Picture>>,
     found: latest::Sender<Option<Found>>,
 ) {
     let (news, mut inbox) = mpsc::channel(TOGETHER);
-    start(&client, &settings.namespace, &news);
+    start(&client, &settings.namespace, &news, uids);
     let mut secrets = Secrets::new(client, &settings.namespace, news);
     let mut snapshot = Snapshot::new(settings);
     let mut chunk = Vec::with_capacity(TOGETHER);
@@ -79,16 +81,15 @@ fn publish<T: PartialEq>(to: &latest::Sender<T>, value: T) {
     });
 }
 
-fn start(client: &Client, namespace: &str, news: &mpsc::Sender<News>) {
+fn start(client: &Client, namespace: &str, news: &mpsc::Sender<News>, uids: Uids) {
     let all = watcher::Config::default;
     let nodes: Api<DeserializeGuard<v1::Node>> = Api::all(client.clone());
     let facts = |node: v1::Node| NodeFacts::from(&node);
     spawn(news, watch(nodes, all(), facts).map(|change| News::config(config::News::Node(change))));
     let services: Api<DeserializeGuard<v1::Service>> = Api::all(client.clone());
-    spawn(
-        news,
-        watch(services, all(), |service| Service::from(&service)).map(|change| News::Service(Box::new(change))),
-    );
+    let with_uid = |service: v1::Service| (Service::from(&service), service.metadata.uid.unwrap_or_default());
+    let services = watch(services, all(), with_uid);
+    spawn(news, services.map(move |change| News::Service(Box::new(uids.note(change)))));
     let slices: Api<DeserializeGuard<EndpointSlice>> = Api::all(client.clone());
     spawn(news, watch(slices, all(), |slice| (owner(&slice), endpoints_of([&slice]))).map(News::Slice));
 

@@ -6,6 +6,7 @@ mod kind;
 pub(crate) mod kube;
 mod secrets;
 mod snapshot;
+pub(crate) mod uids;
 
 use herald_crds::model::{NodeFacts, Resolved, ServiceKey};
 use herald_desire::{Desired, Tree, Wishes, bgp};
