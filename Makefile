@@ -5,7 +5,7 @@ SHELL := /bin/bash
 NODES ?= 3
 export NODES KEEP
 
-.PHONY: help build check test unit demo bench-failover bench-allocate bench-changes crds control-plane metallb packages clean-labs
+.PHONY: help build check test test-faults unit demo bench-failover bench-allocate bench-changes crds control-plane metallb packages clean-labs
 
 help: ## This list
 	@echo "Herald: LoadBalancer addresses for bare-metal Kubernetes. Verbs:"
@@ -18,6 +18,9 @@ demo: packages control-plane ## The main job, shown on this machine (NODES=3, KE
 test: packages control-plane metallb ## Every test, from unit to end to end on a real control plane; needs root
 	@cargo build --workspace --bins
 	@cargo test --workspace
+
+test-faults: packages control-plane ## The fault matrix, row by row, with a table at the end (about 10 minutes); needs root
+	@tests/faults
 
 unit: ## The tests that need neither root nor a cluster
 	@cargo test --workspace --exclude herald-tests
