@@ -46,6 +46,8 @@ pub const ALLOCATED_FROM_ANNOTATION_DEPRECATED: &str = "metallb.universe.tf/ip-a
 
 /// Node label, by presence: this node announces nothing, unless a flag says to ignore the label.
 pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// Node annotation: this node announces nothing, `true` from now on, `on-cordon` while it is unschedulable.
+pub const DRAIN_ANNOTATION: &str = "heraldlb.io/drain";
 /// Label of status objects: the node they speak of.
 pub const NODE_LABEL: &str = "metallb.io/node";
 /// Label of status objects: the name of their Service.

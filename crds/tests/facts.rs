@@ -30,6 +30,7 @@ fn a_node_gives_its_labels_its_internal_addresses_and_its_network() {
         labels: [("zone".to_owned(), "a".to_owned())].into(),
         addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
         network_unavailable: true,
+        drained: false,
     };
     assert_eq!(NodeFacts::from(&node), expected);
 }
@@ -48,6 +49,28 @@ fn the_exclusion_label_counts_by_presence() {
     assert!(node(json!({"node.kubernetes.io/exclude-from-external-load-balancers": ""})).is_excluded());
     assert!(node(json!({"node.kubernetes.io/exclude-from-external-load-balancers": "false"})).is_excluded());
     assert!(!node(json!({"node": "x"})).is_excluded());
+}
+
+#[test]
+fn a_node_is_drained_by_annotation_or_by_annotation_and_cordon() {
+    let drained = |value: &str, cordoned: bool| {
+        let metadata = json!({"annotations": {"heraldlb.io/drain": value}});
+        NodeFacts::from(
+            &from_value::<Node>(json!({"metadata": metadata, "spec": {"unschedulable": cordoned}})).unwrap(),
+        )
+        .drained
+    };
+    for (value, free, cordoned) in [
+        ("true", true, true),
+        ("on-cordon", false, true),
+        ("false", false, false),
+        ("", false, false),
+        ("yes", false, false),
+    ] {
+        assert_eq!((drained(value, false), drained(value, true)), (free, cordoned), "{value}");
+    }
+    let cordoned: Node = from_value(json!({"metadata": {}, "spec": {"unschedulable": true}})).unwrap();
+    assert!(!NodeFacts::from(&cordoned).drained, "a cordon alone moves nothing");
 }
 
 #[test]

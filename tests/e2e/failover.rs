@@ -175,6 +175,63 @@ fn a_speaker_that_ends_hands_over_first() {
 }
 
 #[test]
+fn an_address_leaves_a_node_that_an_operator_drains_and_a_cordon_alone_moves_nothing() {
+    let lab = lab();
+    for ip in addresses(&lab) {
+        let owner = lab.wait_for_owner(ip).unwrap();
+        let name = lab.node(owner).name.clone();
+        let probe = UdpProbe::start(&lab.outside().namespace, udp(ip), EVERY).unwrap();
+        let asked = AddressProbe::start(&lab.outside(), ip, Duration::from_millis(10)).unwrap();
+        assert!(probe.wait_for_answers(20, PATIENCE));
+        let exclude = "node.kubernetes.io/exclude-from-external-load-balancers";
+        let triggers: [(&[&str], &[&str]); 3] = [
+            (
+                &["annotate", "node", "NODE", "heraldlb.io/drain=true"],
+                &["annotate", "node", "NODE", "heraldlb.io/drain-"],
+            ),
+            (&["cordon", "NODE"], &["uncordon", "NODE"]),
+            (&["label", "node", "NODE", &format!("{exclude}=")], &["label", "node", "NODE", &format!("{exclude}-")]),
+        ];
+        let mut owner = owner;
+        for (on, off) in triggers {
+            let name = lab.node(owner).name.clone();
+            let run = |words: &[&str]| {
+                let words: Vec<_> =
+                    words.iter().map(|word| if *word == "NODE" { name.as_str() } else { word }).collect();
+                lab.kubectl(&words).unwrap()
+            };
+            if on[0] == "cordon" {
+                run(on);
+                // The API server has said so; what the speakers would make of it they make in milliseconds.
+                std::thread::sleep(Duration::from_millis(500));
+                assert_eq!(lab.owner(ip).unwrap(), owner, "a cordon alone moves nothing");
+                run(&["annotate", "node", "NODE", "heraldlb.io/drain=on-cordon"]);
+            } else {
+                run(on);
+            }
+            let heir = new_owner(&lab, ip, owner);
+            assert!(probe.wait_for_answers(20, PATIENCE));
+            run(off);
+            if on[0] == "cordon" {
+                run(&["annotate", "node", "NODE", "heraldlb.io/drain-"]);
+            }
+            assert_eq!(lab.owner(ip).unwrap(), heir, "nothing moves back");
+            owner = heir;
+        }
+        let (probe, asked) = (probe.stop().unwrap(), asked.stop().unwrap());
+        assert_eq!(
+            probe.lost(),
+            0,
+            "of {} probes of {ip}, first of {name}: {:?}\n{}",
+            probe.sent(),
+            probe.gaps(),
+            story(&lab)
+        );
+        assert_eq!(asked.lost(), 0, "of {} questions who has {ip}: {:?}\n{}", asked.sent(), asked.gaps(), story(&lab));
+    }
+}
+
+#[test]
 fn an_address_moves_without_the_api_server() {
     let lab = lab();
     let [v4, v6] = addresses(&lab);

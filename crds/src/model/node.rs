@@ -6,9 +6,10 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::range::parse_ip;
 use super::select::Labels;
-use crate::keys::EXCLUDE_LABEL;
+use crate::keys::{DRAIN_ANNOTATION, EXCLUDE_LABEL};
 
-/// One node, as far as announcing goes. Readiness, cordons and taints play no part: who is alive, the speakers tell each other.
+/// One node, as far as announcing goes. Readiness and taints play no part: who is alive, the speakers tell each other. A cordon
+/// plays one where the node is annotated so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFacts {
     /// The labels of the node.
@@ -17,6 +18,8 @@ pub struct NodeFacts {
     pub addresses: Vec<IpAddr>,
     /// Whether the condition `NetworkUnavailable` is true.
     pub network_unavailable: bool,
+    /// Whether its annotation says that it is to announce nothing.
+    pub drained: bool,
 }
 
 impl NodeFacts {
@@ -38,7 +41,18 @@ impl From<&Node> for NodeFacts {
                 .filter(|address| address.type_ == "InternalIP")
                 .filter_map(|address| parse_ip(&address.address))
                 .collect(),
+            drained: is_drained(node),
             network_unavailable: conditions.iter().any(|c| c.type_ == "NetworkUnavailable" && c.status == "True"),
         }
+    }
+}
+
+/// Anything but the two words and `false` says nothing: a node whose annotation is a typing error goes on.
+fn is_drained(node: &Node) -> bool {
+    let annotation = node.metadata.annotations.as_ref().and_then(|all| all.get(DRAIN_ANNOTATION));
+    match annotation.map(String::as_str) {
+        Some("true") => true,
+        Some("on-cordon") => node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true)),
+        Some(_) | None => false,
     }
 }

@@ -4,11 +4,11 @@
 //!   type, address, pool      notLoadBalancer | noIPAllocated | ipNotAllowed
 //!   endpoints                noEndpoints                     also with externalTrafficPolicy: Cluster
 //!   advertisements           sharedIPWithServiceSelector | noMatchingAdvertisement
-//!   nodes                    noEligibleNode                  network, exclusion label
+//!   nodes                    noEligibleNode                  network, exclusion label, drain annotation
 //!   local endpoints          noLocalEndpoints                only with externalTrafficPolicy: Local
 //! ```
 //!
-//! Node readiness, cordons and taints are not asked: a node that is alive and reachable can announce, and only the speakers know that.
+//! Node readiness and taints are not asked, and a cordon only where the node is annotated so: a node that is alive and reachable can announce, and only the speakers know that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -109,6 +109,9 @@ pub(crate) fn node_stands(view: &View<'_>, node: &NodeFacts) -> Result<(), Refus
     if node.network_unavailable {
         return Err(Refusal::NodeNetworkUnavailable);
     }
+    if node.drained {
+        return Err(Refusal::NodeDrained);
+    }
     if node.is_excluded() && !view.ignore_exclude_label {
         return Err(Refusal::NodeExcluded);
     }
@@ -139,7 +142,7 @@ impl Refusal {
     /// What one node's reason says where it stands for all of them.
     fn of_all_nodes(self) -> Self {
         match self {
-            Self::NodeNetworkUnavailable | Self::NodeExcluded => Self::NoEligibleNode,
+            Self::NodeNetworkUnavailable | Self::NodeExcluded | Self::NodeDrained => Self::NoEligibleNode,
             other => other,
         }
     }

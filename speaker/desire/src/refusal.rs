@@ -24,7 +24,9 @@ pub enum Refusal {
     NodeNetworkUnavailable,
     /// The node carries the label that keeps load balancers away.
     NodeExcluded,
-    /// Every node that an advertisement names is without network or excluded.
+    /// The node carries the annotation that keeps addresses away, or does so while it is cordoned.
+    NodeDrained,
+    /// Every node that an advertisement names is without network, excluded or drained.
     NoEligibleNode,
     /// Its traffic policy is Local and no endpoint that can take traffic is on (this) one of the nodes that may announce.
     NoLocalEndpoints,
@@ -45,6 +47,7 @@ impl Refusal {
             Self::ConflictingAdvertisements => "conflictingAdvertisements",
             Self::NodeNetworkUnavailable => "nodeNetworkUnavailable",
             Self::NodeExcluded => "nodeLabeledExcludeBalancers",
+            Self::NodeDrained => "nodeDrained",
             Self::NoEligibleNode => "noEligibleNode",
             Self::NoLocalEndpoints => "noLocalEndpoints",
             Self::NoPeer => "noPeer",

@@ -100,6 +100,15 @@ fn the_exclusion_label_can_be_ignored_but_a_missing_network_cannot() {
 }
 
 #[test]
+fn a_drained_node_announces_nothing_whatever_is_said_of_the_label() {
+    let mut lab = lab().advert("all", json!({})).excluded(&["n2"]);
+    lab.config.nodes.get_mut("n1").unwrap().drained = true;
+    lab.ignore_exclude_label = true;
+    let wish = lab.ask("n1", &holding(&["192.0.2.1"])).unwrap();
+    assert_eq!((wish.me, wish.candidates), (Err(Refusal::NodeDrained), names(&["n2", "n3"])));
+}
+
+#[test]
 fn local_traffic_goes_to_nodes_with_an_endpoint_that_can_serve() {
     let lab = lab().advert("all", json!({})).endpoints(&[("n1", true), ("n1", true), ("n2", false), ("n3", true)]);
     assert_eq!(lab.ask("n2", &local(holding(&["2001:db8::1"]))).unwrap().candidates, names(&["n1", "n3"]));
