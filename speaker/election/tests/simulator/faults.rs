@@ -419,6 +419,24 @@ fn row_37_five_nodes_that_start_together_claim_each_address_once() {
 }
 
 #[test]
+fn row_43_a_node_that_comes_and_goes_moves_an_address_once() {
+    for seed in 0..20 {
+        let mut world = World::settled(seed, 3, 2);
+        let (flapping, from) = (world.owner(vip(0)), world.now);
+        let held = world.nodes[flapping].owned.len();
+        for _ in 0..30 {
+            world.crash(flapping);
+            world.run(ms(5_000));
+            world.start(flapping);
+            world.run(ms(5_000));
+            world.check_one_owner();
+        }
+        assert_eq!(world.gains_since(from).len(), held, "seed {seed}\n{}", world.story(40));
+        assert_eq!(world.nodes[flapping].owned.len(), 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_lone_node_of_a_lone_cluster_owns_after_listening() {
     let mut world = World::new(1, 1, 2);
     world.nodes[0].neighbour = false;
